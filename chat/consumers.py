@@ -1,0 +1,339 @@
+"""One socket: parse, hand over, forward. It never waits for an agent; what it forwards is in the order of the log.
+
+The consumer keeps a cursor, the `seq` of the last recorded frame that it sent. An announcement that is the next goes out as
+it is, one that is older is dropped, and one from further on makes it read the log: whatever the group loses, doubles or
+reorders, each client gets a gapless stream, those that can't ask for it included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any, assert_never
+from urllib.parse import parse_qs
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import DatabaseError, InterfaceError
+
+from agents import registry
+from chat import access, driver, events, logins, protocol, runs
+from chat.database import query
+from chat.limits import TokenBucket, Window
+from chat.models import ChatSession
+from chat.protocol import Close, Code, Refused
+
+logger = logging.getLogger(__name__)
+
+PAGE_BYTES = 256 * 1024
+PAGE_EVENTS = 200
+# What a frame costs in tokens grows with its size; acknowledgements are asked for by us and cost next to nothing.
+BYTES_PER_TOKEN = 8 * 1024
+ACK_COST = 0.1
+# Slowed for so many seconds in a row, a client is not impatient but flooding.
+FLOOD_SECONDS = 3.0
+ASKING_SECONDS = 1.0
+SECOND_LOOK_SECONDS = 1.0
+
+
+class ChatConsumer(AsyncWebsocketConsumer):
+    """See the module. `live` is false while the client fetches pages of the log: then announcements wait in the log."""
+
+    session: ChatSession
+    user: AbstractBaseUser
+
+    async def connect(self) -> None:
+        await self.accept()
+        self.cursor = 0
+        self.epoch = ""
+        self.live = True
+        self.joined = False
+        self.stopping: set[str] = set()
+        self.slowed = 0.0
+        self.asking: asyncio.Task[None] | None = None
+        self.sending = asyncio.Lock()
+        self.bucket = TokenBucket(rate=settings.FRAMES_PER_SECOND, burst=settings.FRAMES_AT_ONCE)
+        self.window = Window(limit=settings.UNACKNOWLEDGED_BYTES)
+        self.login = self.scope["cookies"].get(settings.SESSION_COOKIE_NAME, "")
+        try:
+            await self._open()
+        except (DatabaseError, InterfaceError):
+            logger.exception("A socket could not be opened")
+            await self.close(Close.TRY_AGAIN)
+
+    async def _open(self) -> None:
+        user = await query(logins.user_of, self.login) if self.login else None
+        if user is None:
+            await self.close(Close.SIGNED_OUT)
+            return
+        self.user = user
+        wanted = parse_qs(self.scope["query_string"].decode("utf-8", "replace")).get("agent_name", [""])[-1]
+        if wanted and wanted not in registry.AGENTS:
+            await self._send(protocol.error(Code.UNKNOWN_AGENT, _unknown_agent()))
+            wanted = ""
+        public_id = self.scope["url_route"]["kwargs"]["session_id"]
+        try:
+            self.session = await query(
+                access.open_session, user, public_id, agent=wanted or None, default_agent=registry.DEFAULT_AGENT
+            )
+        except access.NotYours:
+            await self.close(Close.NOT_FOUND)
+            return
+        # Joined first, read after: what is recorded in between comes twice rather than never.
+        await self._join()
+        self.cursor, self.epoch = await query(events.head_of, self.session.pk)
+        await self._send(
+            protocol.connected(
+                session_id=public_id,
+                agent_name=self.session.agent,
+                head=self.cursor,
+                epoch=self.epoch,
+                active_run=await query(events.active_run, self.session.pk),
+            )
+        )
+        self.asking = asyncio.create_task(self._keep_asking())
+
+    async def _join(self) -> None:
+        joined = [
+            await events.join(events.group_name(self.session.pk), self.channel_name),
+            await events.join(logins.group_name(self.user.pk), self.channel_name),
+        ]
+        self.joined = all(joined)
+
+    async def disconnect(self, code: int) -> None:
+        if self.asking is None:
+            return
+        self.asking.cancel()
+        await events.leave(events.group_name(self.session.pk), self.channel_name)
+        await events.leave(logins.group_name(self.user.pk), self.channel_name)
+
+    # --- from the browser ---
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if self.asking is None or not await self._pace(len(text_data or bytes_data or "")):
+            return
+        try:
+            command = protocol.parse(text_data, bytes_data)
+            if isinstance(command, protocol.Ack):
+                self.bucket.give_back(1 - ACK_COST)
+                self.window.acknowledge(command.frames)
+                return
+            if not await self._is_signed_in():
+                return
+            await self._obey(command)
+        except Refused as refused:
+            await self._send(protocol.error(refused.code, refused.message))
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("A command could not be carried out: %s", error)
+            await self._send(protocol.error(Code.NOT_SAVED, "Not saved: the database does not answer. Send it again."))
+
+    async def _pace(self, size: int) -> bool:
+        """Slow a flood down, then close; False once closed."""
+        wait = self.bucket.take(1 + size / BYTES_PER_TOKEN, asyncio.get_running_loop().time())
+        if not wait:
+            if self.bucket.is_full:
+                self.slowed = 0.0
+            return True
+        self.slowed += wait
+        if self.slowed > FLOOD_SECONDS:
+            await self._send(protocol.error(Code.RATE_LIMITED, "Too many frames; connect again and send less at once."))
+            await self._leave(Close.FLOOD)
+            return False
+        await asyncio.sleep(wait)
+        return True
+
+    async def _obey(self, command: protocol.Command) -> None:
+        match command:
+            case protocol.Chat():
+                await self._chat(command)
+            case protocol.Ping():
+                timestamp = command.timestamp
+                if timestamp is None and command.payload is not None:
+                    timestamp = command.payload.timestamp
+                await self._catch_up()
+                head, _ = await query(events.head_of, self.session.pk)
+                await self._send(protocol.pong(timestamp, head=head))
+            case protocol.Interrupt():
+                await self._interrupt()
+            case protocol.Resume():
+                await self._resume(command)
+            case protocol.Remove():
+                recorded = await query(runs.remove, self.session.pk, command.run_id)
+                await events.announce(self.session.pk, recorded)
+                await self._catch_up()
+            case protocol.Ack():
+                pass
+            case _:
+                assert_never(command)
+
+    async def _chat(self, command: protocol.Chat) -> None:
+        asked = command.payload
+        client_id = command.client_id or asked.client_id
+        agent = asked.agent_name or self.session.agent
+        try:
+            if agent not in registry.AGENTS:
+                raise Refused(Code.UNKNOWN_AGENT, _unknown_agent())
+            accepted = await query(
+                runs.accept,
+                self.session.pk,
+                message=asked.message,
+                agent=agent,
+                enable_reasoning=asked.enable_reasoning is not False,
+                client_id=client_id,
+            )
+        except Refused as refused:
+            await self._send(protocol.refused_message(refused.code, refused.message, client_id=client_id))
+            return
+        except (DatabaseError, InterfaceError):
+            sentence = "Not saved: the database does not answer. Send it again."
+            await self._send(protocol.refused_message(Code.NOT_SAVED, sentence, client_id=client_id))
+            return
+        await self._send(
+            protocol.accepted(
+                client_id=accepted.client_id,
+                run_id=accepted.run_id,
+                state=accepted.state,
+                duplicate=accepted.duplicate,
+            )
+        )
+        driver.current().wake(self.session.pk)
+        await events.announce(self.session.pk, accepted.recorded)
+        await self._catch_up()
+
+    async def _interrupt(self) -> None:
+        stopping = await driver.stop(self.session.pk)
+        if stopping.run_id is None:
+            await self._send(protocol.interrupted(run_id=None))
+            return
+        self.stopping.add(stopping.run_id)
+        await self._catch_up()
+
+    async def _resume(self, command: protocol.Resume) -> None:
+        """Send one page of the log, after which either the client asks for the next or is live."""
+        async with self.sending:
+            self.window.watched = True
+            after = command.after
+            head, epoch = await query(events.head_of, self.session.pk)
+            if after > head or (command.epoch is not None and command.epoch != epoch):
+                await self._send(protocol.reset(epoch=epoch, head=head))
+                after = 0
+            self.epoch = epoch
+            size, through = 0, after
+            page = await query(events.read_after, self.session.pk, after, limit=PAGE_EVENTS)
+            for event in page:
+                recorded = events.recorded(event)
+                size += sum(len(text) for text in recorded.texts)
+                if through > after and size > PAGE_BYTES:
+                    break
+                await self._forward(recorded.texts, recorded.ends)
+                through = recorded.seq
+            head = max(head, page[-1].seq if page else 0)
+            self.live = through >= head
+            self.cursor = through
+            await self._send(protocol.resumed(through=through, head=head, more=not self.live, epoch=epoch))
+        if self.live:
+            await driver.want_drafts(self.session.pk, self.channel_name)
+
+    # --- from the group ---
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """The short way for frames that only need forwarding: Channels' own costs a thread hop for every message."""
+        match message["type"]:
+            case "draft":
+                if self.live:
+                    await self._send(message["text"])
+            case "recorded":
+                await self._recorded(message)
+            case _:
+                await super().dispatch(message)
+
+    async def _recorded(self, message: dict[str, Any]) -> None:
+        if not self.live or message["seq"] <= self.cursor:
+            return
+        async with self.sending:
+            if message["seq"] == self.cursor + 1:
+                self.cursor += 1
+                await self._forward(message["texts"], message["ends"])
+        if message["seq"] > self.cursor:
+            await self._catch_up()
+
+    async def login_ended(self, message: dict[str, Any]) -> None:
+        """A login of this user has ended."""
+        if message["login"] == logins.fingerprint(self.login):
+            await self._leave(Close.SIGNED_OUT)
+
+    async def login_changed(self, message: dict[str, Any]) -> None:
+        """The user's account was saved."""
+        await self._is_signed_in()
+
+    # --- order, health ---
+
+    async def _catch_up(self) -> None:
+        """Send what is recorded after the cursor."""
+        async with self.sending:
+            while self.live:
+                page = await query(events.read_after, self.session.pk, self.cursor, limit=PAGE_EVENTS)
+                for event in page:
+                    recorded = events.recorded(event)
+                    self.cursor = recorded.seq
+                    await self._forward(recorded.texts, recorded.ends)
+                if len(page) < PAGE_EVENTS:
+                    return
+
+    async def _forward(self, texts: list[str], ends: str | None) -> None:
+        for text in texts:
+            await self._send(text)
+        if ends is not None and ends in self.stopping:
+            self.stopping.discard(ends)
+            await self._send(protocol.interrupted(run_id=ends))
+
+    async def _keep_asking(self) -> None:
+        """What the group should have told, asked of the database now and then: news, and whether the login still stands."""
+        asked_at = asyncio.get_running_loop().time()
+        while True:
+            await asyncio.sleep(ASKING_SECONDS)
+            now = asyncio.get_running_loop().time()
+            due = now - asked_at >= settings.HEARTBEAT_SECONDS
+            if not (due or self.stopping or not self.joined):
+                continue
+            try:
+                if not self.joined:
+                    await self._join()
+                await self._catch_up()
+                if due:
+                    asked_at = now
+                    await self._is_signed_in()
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning("A socket could not ask the log: %s", error)
+
+    async def _is_signed_in(self) -> bool:
+        """Look the login up; where it has ended, close."""
+        if await query(logins.user_of, self.login) is not None:
+            return True
+        # A password change saves the user a moment before it renews the login that changed it.
+        await asyncio.sleep(SECOND_LOOK_SECONDS)
+        if await query(logins.user_of, self.login) is not None:
+            return True
+        await self._leave(Close.SIGNED_OUT)
+        return False
+
+    async def _send(self, text: str) -> None:
+        if not self.window.send(len(text)):
+            await self._leave(Close.TOO_SLOW)
+            return
+        with contextlib.suppress(RuntimeError):  # The server says so where the socket closed a moment ago.
+            await self.base_send({"type": "websocket.send", "text": text})
+
+    async def _leave(self, code: Close) -> None:
+        """Close for a reason of ours; nothing is sent after it."""
+        self.live = False
+        if self.asking is not None and self.asking is not asyncio.current_task():
+            self.asking.cancel()
+        with contextlib.suppress(RuntimeError):
+            await self.close(code)
+
+
+def _unknown_agent() -> str:
+    return f"There is no such agent; there are {', '.join(registry.AGENTS)}."

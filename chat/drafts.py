@@ -1,0 +1,140 @@
+"""Drafts: the text of the steps that a run is writing, and how often it is told.
+
+Deltas are the dear part of a token's way, so the first piece of a step goes at once and then at most one message per run
+every `DELTA_SECONDS`, longer when the process or the layer is slow; always the new text with its offset, never all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+from agents.steps import Delta, Discard, Step, StepType
+from chat import protocol
+
+SLOWEST_SECONDS = 0.5
+# The pause grows to this many times what the last message was late or took: a loaded process tells less often.
+PATIENCE = 4
+
+
+def utf16_length(text: str) -> int:
+    """The length that JavaScript sees."""
+    return len(text) if text.isascii() else len(text) + sum(character > "\uffff" for character in text)
+
+
+@dataclass(slots=True)
+class Draft:
+    """The text of one step so far: `told` of its UTF-16 units are sent, `untold` is not."""
+
+    step: int
+    call: int
+    type: StepType
+    iteration: int
+    discarded: bool
+    pieces: list[str] = field(default_factory=list)
+    told: int = 0
+    untold: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+class Drafts:
+    """The drafts of one attempt at a run. `tell` sends an encoded frame to everyone who watches; None keeps silent."""
+
+    def __init__(self, *, run_id: str, attempt: int, tell: Callable[[str], Awaitable[object]] | None) -> None:
+        self._run_id = run_id
+        self._attempt = attempt
+        self._tell = tell
+        self._drafts: dict[int, Draft] = {}
+        self._discarded = False
+        self._untold = asyncio.Event()
+        self._urgent = asyncio.Event()
+
+    def add(self, delta: Delta) -> None:
+        """Append to the draft of a step."""
+        draft = self._drafts.get(delta.step)
+        if draft is None:
+            draft = Draft(delta.step, delta.call, delta.type, delta.iteration, self._discarded)
+            self._drafts[delta.step] = draft
+            self._urgent.set()
+        draft.pieces.append(delta.text)
+        draft.untold.append(delta.text)
+        self._untold.set()
+
+    def discard(self, said: Discard) -> None:
+        """Drop all drafts: the model is asked again, and the page is told so."""
+        self._drafts.clear()
+        self._discarded = True
+        self._drafts[said.step] = Draft(said.step, said.call, StepType.FINAL_ANSWER, said.iteration, True)
+        self._drafts[said.step].untold.append("")
+        self._urgent.set()
+        self._untold.set()
+
+    def recorded(self, number: int) -> None:
+        """Step `number` stands in the log: the drafts up to it have done their work."""
+        for step in [step for step in self._drafts if step <= number]:
+            del self._drafts[step]
+        self._discarded = False
+
+    def partial(self) -> list[Step]:
+        """What was said so far, as steps: it is kept when a run is cut off."""
+        return [
+            Step(
+                number=draft.step,
+                type=draft.type,
+                content=draft.text(),
+                iteration=draft.iteration,
+                is_partial=True,
+                reasoning=draft.type is StepType.THOUGHT,
+            )
+            for draft in sorted(self._drafts.values(), key=lambda draft: draft.step)
+            if draft.text().strip()
+        ]
+
+    def so_far(self) -> list[str]:
+        """The drafts whole, as frames from offset 0, for somebody who comes in the middle."""
+        if self._tell is None:
+            return []
+        return [self._frame(draft, offset=0, text=draft.text()) for draft in self._drafts.values()]
+
+    async def keep_telling(self) -> None:
+        """Send what is new, again and again, until cancelled."""
+        if self._tell is None:
+            return
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._untold.wait()
+            self._untold.clear()
+            self._urgent.clear()
+            began = loop.time()
+            for draft in list(self._drafts.values()):
+                if draft.untold:
+                    text = "".join(draft.untold)
+                    draft.untold.clear()
+                    offset, draft.told = draft.told, draft.told + utf16_length(text)
+                    await self._tell(self._frame(draft, offset=offset, text=text))
+            pause = min(max(settings.DELTA_SECONDS, PATIENCE * (loop.time() - began)), SLOWEST_SECONDS)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._urgent.wait()
+            except TimeoutError:
+                pass
+
+    def _frame(self, draft: Draft, *, offset: int, text: str) -> str:
+        return protocol.reasoning_delta(
+            protocol.Piece(
+                run_id=self._run_id,
+                attempt=self._attempt,
+                call=draft.call,
+                step=draft.step,
+                type=draft.type,
+                iteration=draft.iteration,
+                offset=offset,
+                text=text,
+                discarded=draft.discarded,
+            )
+        )

@@ -1,0 +1,282 @@
+"""The log: write to it, tell the group, read it after n. A frame with a `seq` exists only once its row is committed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from agents.steps import Step, StepType
+from chat import protocol
+from chat.models import ACTIVE, ChatSession, Event, EventType, Run, RunState
+
+logger = logging.getLogger(__name__)
+
+
+class Superseded(Exception):
+    """The writer's attempt at the run is no longer the latest, or the run is over: it must stop and write nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What is to be recorded; `append` gives it its `seq`."""
+
+    type: EventType
+    step: Step | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A committed event and the frames that tell of it, encoded once; `ends` is the id of the run that it ends, if it does."""
+
+    seq: int
+    texts: list[str]
+    ends: str | None
+
+
+def append(run: Run, facts: Sequence[Fact]) -> list[Recorded]:
+    """Record facts about a run, in order. Must be called in a transaction that holds the session by `lock`."""
+    session = run.session
+    now = timezone.now()
+    rows = []
+    for fact in facts:
+        session.head += 1
+        rows.append(_row(run, fact, seq=session.head, now=now))
+    Event.objects.bulk_create(rows)
+    session.save(update_fields=["head", "updated_at"])
+    return [recorded(row) for row in rows]
+
+
+def recorded(row: Event) -> Recorded:
+    """An event as it is sent."""
+    return Recorded(row.seq, frames(row), str(row.run_id) if row.type == EventType.RUN_END else None)
+
+
+def lock(session_id: int) -> ChatSession:
+    """The session's row, locked until the transaction ends: who appends to a session's log does so one after the other."""
+    return ChatSession.objects.select_for_update().get(pk=session_id)
+
+
+def lock_run(run_id: object, *, attempt: int | None = None) -> Run:
+    """The run with its session locked. Given an attempt, raises `Superseded` unless the run is active under it (fencing)."""
+    found = Run.objects.values_list("session_id", flat=True).get(pk=run_id)
+    session = lock(found)
+    run = Run.objects.select_for_update().get(pk=run_id)
+    run.session = session
+    if attempt is not None and (run.attempt != attempt or run.state not in ACTIVE):
+        raise Superseded(f"run {run_id}: attempt {attempt} is not the active one")
+    return run
+
+
+@transaction.atomic
+def record_step(run_id: object, *, attempt: int, step: Step, again: bool = False) -> list[Recorded]:
+    """Record a step of a run under way. Raises `Superseded`.
+
+    `again` says that an earlier try may have been committed without our knowing: then what it wrote is returned.
+    """
+    run = lock_run(run_id, attempt=attempt)
+    if again:
+        written = Event.objects.filter(run=run, attempt=attempt, step=step.number).select_related("run").first()
+        if written is not None:
+            return [recorded(written)]
+    add_usage(run, [step])
+    return append(run, [Fact(type=EventType.STEP, step=step)])
+
+
+def add_usage(run: Run, steps: Sequence[Step]) -> None:
+    """Count the steps' tokens on their run."""
+    used = [step.usage for step in steps if step.usage is not None]
+    if used:
+        Run.objects.filter(pk=run.pk).update(
+            input_tokens=F("input_tokens") + sum(usage.input_tokens for usage in used),
+            output_tokens=F("output_tokens") + sum(usage.output_tokens for usage in used),
+            reasoning_tokens=F("reasoning_tokens") + sum(usage.reasoning_tokens for usage in used),
+        )
+
+
+def read_after(session_id: int, after: int, *, limit: int) -> list[Event]:
+    """At most `limit` events after `after`, in order, each with its run."""
+    events = Event.objects.filter(session_id=session_id, seq__gt=after).select_related("run")
+    return list(events.order_by("seq")[:limit])
+
+
+def head_of(session_id: int) -> tuple[int, str]:
+    """The `seq` of the session's last event, and its epoch."""
+    return ChatSession.objects.values_list("head", "epoch").get(pk=session_id)
+
+
+def active_run(session_id: int) -> str | None:
+    """The id of the session's active run, if there is one."""
+    found = Run.objects.filter(session_id=session_id, state__in=ACTIVE).values_list("pk", flat=True).first()
+    return None if found is None else str(found)
+
+
+def group_name(session_id: int) -> str:
+    """The group of everyone who watches a session. Made of our own ids: a client's words never name a group."""
+    return f"session.{session_id}"
+
+
+async def announce(session_id: int, news: Sequence[Recorded]) -> None:
+    """Tell the group what was recorded. May fail or be lost: whoever watches finds the gap and reads the log."""
+    for item in news:
+        await tell(
+            group_name(session_id), {"type": "recorded", "seq": item.seq, "texts": item.texts, "ends": item.ends}
+        )
+
+
+async def tell_draft(session_id: int, text: str) -> None:
+    """Send a delta to everyone who watches."""
+    await tell(group_name(session_id), {"type": "draft", "text": text})
+
+
+async def tell(group: str, message: dict[str, Any]) -> bool:
+    """Send to a group; False where the layer failed or was too slow."""
+    return await _attempt(f"telling {group}", get_channel_layer().group_send(group, message))
+
+
+async def reply(channel: str, message: dict[str, Any]) -> bool:
+    """Send to one channel; False where the layer failed or was too slow."""
+    return await _attempt("replying", get_channel_layer().send(channel, message))
+
+
+async def join(group: str, channel: str) -> bool:
+    """Add a channel to a group; False where the layer failed or was too slow."""
+    return await _attempt(f"joining {group}", get_channel_layer().group_add(group, channel))
+
+
+async def leave(group: str, channel: str) -> bool:
+    """Remove a channel from a group; False where the layer failed or was too slow."""
+    return await _attempt(f"leaving {group}", get_channel_layer().group_discard(group, channel))
+
+
+async def _attempt(what: str, call: Awaitable[None]) -> bool:
+    try:
+        async with asyncio.timeout(settings.LAYER_SECONDS):
+            await call
+    except (
+        Exception
+    ) as error:  # The layer's errors have no common base. What it loses is found in the log; a run goes on.
+        logger.warning("The channel layer failed while %s: %s", what, type(error).__name__)
+        return False
+    return True
+
+
+def _row(run: Run, fact: Fact, *, seq: int, now: datetime) -> Event:
+    row = Event(
+        session=run.session, seq=seq, run=run, attempt=run.attempt, type=fact.type, data=fact.data, created_at=now
+    )
+    step = fact.step
+    if step is not None:
+        row.step = step.number
+        row.step_type = step.type
+        row.iteration = step.iteration
+        row.tool_name = step.tool_name
+        row.call_id = step.call_id
+        row.content = step.content
+        row.duration = step.duration
+        row.data = {
+            name: value
+            for name, value in asdict(step).items()
+            if name in ("arguments", "is_error", "is_partial", "reasoning", "code") and value
+        }
+        if step.usage is not None:
+            row.input_tokens = step.usage.input_tokens
+            row.output_tokens = step.usage.output_tokens
+    elif fact.type == EventType.MESSAGE:
+        row.content = run.message
+    return row
+
+
+def step_of(row: Event) -> Step:
+    """The step that an event records, for the conversation that a model sees."""
+    return Step(
+        number=row.step or 0,
+        type=StepType(row.step_type),
+        content=row.content,
+        iteration=row.iteration or 0,
+        tool_name=row.tool_name,
+        call_id=row.call_id,
+        arguments=row.data.get("arguments", {}),
+        is_error=row.data.get("is_error", False),
+        is_partial=row.data.get("is_partial", False),
+        reasoning=row.data.get("reasoning", False),
+        code=row.data.get("code", ""),
+    )
+
+
+def frames(row: Event) -> list[str]:
+    """The frames that tell of an event: one with its `seq`, for a failed run's end one without before it."""
+    run = row.run
+    run_id = str(run.pk)
+    timestamp = row.created_at.timestamp()
+    match EventType(row.type):
+        case EventType.MESSAGE:
+            return [
+                protocol.message(
+                    seq=row.seq,
+                    run_id=run_id,
+                    client_id=run.client_id,
+                    content=row.content,
+                    agent=run.agent,
+                    enable_reasoning=run.enable_reasoning,
+                    timestamp=timestamp,
+                )
+            ]
+        case EventType.RUN_START:
+            return [
+                protocol.reasoning_start(
+                    seq=row.seq,
+                    run_id=run_id,
+                    attempt=row.attempt,
+                    agent=run.agent,
+                    model=row.data["model"],
+                    message=run.message,
+                    enable_reasoning=run.enable_reasoning,
+                    timestamp=timestamp,
+                )
+            ]
+        case EventType.STEP:
+            return [_step_frame(row, timestamp)]
+        case EventType.RUN_END:
+            if not row.data["started"]:
+                return [protocol.message_removed(seq=row.seq, run_id=run_id, timestamp=timestamp)]
+            data = {key: value for key, value in row.data.items() if key != "started"} | {"timestamp": timestamp}
+            end = protocol.reasoning_complete(seq=row.seq, run_id=run_id, data=data)
+            if row.data["state"] != RunState.FAILED:
+                return [end]
+            return [protocol.run_failed(run_id=run_id, code=row.data["code"], message=row.data["message"]), end]
+
+
+def _step_frame(row: Event, timestamp: float) -> str:
+    run_id = str(row.run_id)
+    step, iteration = row.step or 0, row.iteration or 0
+    if not row.run.enable_reasoning and row.step_type != StepType.FINAL_ANSWER:
+        return protocol.quiet_step(seq=row.seq, run_id=run_id, step=step, step_type=row.step_type, iteration=iteration)
+    data: dict[str, Any] = {
+        "type": row.step_type,
+        "content": row.content,
+        "iteration": iteration,
+        "timestamp": timestamp,
+        "step": step,
+        "attempt": row.attempt,
+        **row.data,
+    }
+    for name in ("tool_name", "call_id"):
+        if getattr(row, name):
+            data[name] = getattr(row, name)
+    if row.duration is not None:
+        data["duration"] = round(row.duration, 3)
+    if row.input_tokens is not None:
+        data["usage"] = {"input_tokens": row.input_tokens, "output_tokens": row.output_tokens}
+    send = protocol.reasoning_step if row.run.enable_reasoning else protocol.response
+    return send(seq=row.seq, run_id=run_id, data=data)

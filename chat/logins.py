@@ -1,0 +1,50 @@
+"""Who sits behind a socket. A login is looked up anew each time: Channels would freeze it at the handshake."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
+from django.utils.module_loading import import_string
+
+from chat import events
+
+
+def user_of(session_key: str) -> AbstractBaseUser | None:
+    """The user who is signed in under a login session, or None: signed out, expired, deactivated, password changed."""
+    store: type[SessionBase] = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
+    user = get_user(cast(HttpRequest, SimpleNamespace(session=store(session_key))))
+    return user if user.is_authenticated and user.is_active else None
+
+
+def group_name(user_id: object) -> str:
+    """The group of all sockets of a user."""
+    return f"user.{user_id}"
+
+
+def fingerprint(session_key: str) -> str:
+    """Names a login without giving it away to whoever reads the channel layer."""
+    return salted_hmac("chat.logins", session_key).hexdigest()
+
+
+def on_logged_out(*, request: HttpRequest, user: AbstractBaseUser | None, **_: Any) -> None:
+    """Close the sockets of a login that ends. Called before its session is gone, so they can't look for themselves."""
+    key = request.session.session_key
+    if user is not None and key:
+        _tell(user.pk, {"type": "login.ended", "login": fingerprint(key)})
+
+
+def on_user_saved(*, instance: AbstractBaseUser, **_: Any) -> None:
+    """Let the user's sockets look whether they may still be open: the user may be deactivated or have a new password."""
+    _tell(instance.pk, {"type": "login.changed"})
+
+
+def _tell(user_id: object, message: dict[str, Any]) -> None:
+    async_to_sync(events.tell)(group_name(user_id), message)

@@ -1,0 +1,373 @@
+"""The wire: every frame, both ways, and every close code. Nothing else in the project spells a frame.
+
+A frame is one JSON text. From the browser come commands, read by `parse`. To the browser go *recorded* frames, which carry
+the `seq` and `run_id` of a committed event, and *passing* frames, which carry no `seq` and are worthless later (deltas, acknowledgements, pongs, errors). A client applies recorded frames in the order of `seq`, drops what
+it has, and sends `resume` where it sees a gap. A client that knows only `chat`, `ping`, `interrupt` and `connected`,
+`reasoning_start`, `reasoning_step`, `response`, `reasoning_complete`, `error`, `pong`, `interrupted` needs nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+VERSION: Final = 1
+MAX_FRAME_BYTES: Final = 64 * 1024
+MAX_DEPTH: Final = 16
+SESSION_ID: Final = r"[A-Za-z0-9_-]{1,64}"
+
+
+class Close(IntEnum):
+    """Close codes of ours: 4000-4499 mean "come back", 4500-4999 mean "do not"."""
+
+    GOING_AWAY = 4000
+    TRY_AGAIN = 4001
+    TOO_SLOW = 4008
+    FLOOD = 4029
+    PROTOCOL = 4500
+    SIGNED_OUT = 4501
+    NOT_FOUND = 4504
+
+
+class Code(StrEnum):
+    """Why a frame was refused: the `code` of an `error` frame. Those of failed runs are `agents.steps.FailureCode`."""
+
+    NOT_JSON = "not_json"
+    NOT_AN_OBJECT = "not_an_object"
+    TOO_DEEP = "too_deep"
+    TOO_LARGE = "too_large"
+    BINARY = "binary"
+    BAD_TEXT = "bad_text"
+    UNKNOWN_TYPE = "unknown_type"
+    BAD_FIELD = "bad_field"
+    UNKNOWN_AGENT = "unknown_agent"
+    UNKNOWN_RUN = "unknown_run"
+    QUEUE_FULL = "queue_full"
+    RATE_LIMITED = "rate_limited"
+    NOT_SAVED = "not_saved"
+
+
+class Refused(Exception):
+    """A frame or a command that is not taken; `code` and the sentence go back to the client, the socket stays open."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+# --- commands: browser to server ---------------------------------------------------------------------------------------
+
+Identifier = Annotated[str, StringConstraints(pattern=rf"^{SESSION_ID}$")]
+
+
+class _Command(BaseModel):
+    # Unknown fields are ignored: other people's clients send what they like beside what is read.
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class ChatPayload(_Command):
+    message: Annotated[str, Field(min_length=1, pattern=r"\S")]
+    agent_name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    enable_reasoning: bool | None = None
+    client_id: Identifier | None = None
+
+
+class Chat(_Command):
+    """Ask something. `client_id`, chosen by the client, makes sending it again harmless."""
+
+    type: Literal["chat"]
+    payload: ChatPayload
+    client_id: Identifier | None = None
+
+
+class PingPayload(_Command):
+    timestamp: float | int | str | None = None
+
+
+class Ping(_Command):
+    """Answered by `pong` with the same timestamp and the head `seq`."""
+
+    type: Literal["ping"]
+    timestamp: float | int | str | None = None
+    payload: PingPayload | None = None
+
+
+class Interrupt(_Command):
+    """Stop the active run; answered by `interrupted` once the run has ended."""
+
+    type: Literal["interrupt"]
+
+
+class Resume(_Command):
+    """Send the recorded frames after `after`; `epoch` is the one the client knows, if it knows any.
+
+    Answered by the frames, page by page, and `resumed` after each page; the client sends `resume` again while `more` is
+    true. Whoever resumes also acknowledges.
+    """
+
+    type: Literal["resume"]
+    after: Annotated[int, Field(ge=0, le=2**53)]
+    epoch: Annotated[str, Field(max_length=64)] | None = None
+
+
+class Ack(_Command):
+    """The client has handled `frames` frames since it connected, all kinds counted."""
+
+    type: Literal["ack"]
+    frames: Annotated[int, Field(ge=0, le=2**53)]
+
+
+class Remove(_Command):
+    """Take a queued message back before it runs."""
+
+    type: Literal["remove"]
+    run_id: Identifier
+
+
+Command = Chat | Ping | Interrupt | Resume | Ack | Remove
+_COMMANDS: dict[str, TypeAdapter[Any]] = {
+    "chat": TypeAdapter(Chat),
+    "ping": TypeAdapter(Ping),
+    "interrupt": TypeAdapter(Interrupt),
+    "resume": TypeAdapter(Resume),
+    "ack": TypeAdapter(Ack),
+    "remove": TypeAdapter(Remove),
+}
+
+
+def parse(text: str | None, binary: bytes | None = None) -> Command:
+    """Read one frame from a browser. Raises `Refused` for anything that is not a command in full."""
+    if text is None:
+        raise Refused(Code.BINARY, "Binary frames are not understood; send JSON as text.")
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_FRAME_BYTES:
+        raise Refused(Code.TOO_LARGE, f"The frame has {size} bytes; at most {MAX_FRAME_BYTES} are taken.")
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise Refused(Code.TOO_DEEP, f"The frame is nested deeper than {MAX_DEPTH} levels.") from None
+    except ValueError as error:
+        raise Refused(Code.NOT_JSON, f"The frame is not JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise Refused(Code.NOT_AN_OBJECT, 'A frame is a JSON object with a "type".')
+    _check(value)
+    kind = value.get("type")
+    adapter = _COMMANDS.get(kind) if isinstance(kind, str) else None
+    if adapter is None:
+        raise Refused(Code.UNKNOWN_TYPE, f'"type" must be one of: {", ".join(_COMMANDS)}.')
+    try:
+        command: Command = adapter.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Refused(Code.BAD_FIELD, f'Field "{where}" of "{kind}": {first["msg"]}.') from None
+    return command
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _check(value: Any) -> None:
+    """Refuse what JSON allows and a database or another client does not: deep nesting, NUL, lone surrogates."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                if "\x00" in item or (not item.isascii() and not _is_utf8(item)):
+                    raise Refused(Code.BAD_TEXT, "Text must be valid Unicode without NUL and lone surrogates.")
+            elif isinstance(item, dict):
+                below += item.keys()
+                below += item.values()
+            elif isinstance(item, list):
+                below += item
+        if not below:
+            return
+        level = below
+    raise Refused(Code.TOO_DEEP, f"The frame is nested deeper than {MAX_DEPTH} levels.")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+# --- frames: server to browser -----------------------------------------------------------------------------------------
+
+
+def encode(kind: str, data: dict[str, Any], **top: Any) -> str:
+    """One frame as text. `top` holds what stands beside `type` and `data`: `seq`, `run_id`."""
+    return json.dumps({"type": kind, "data": data, **top}, ensure_ascii=False, separators=(",", ":"))
+
+
+def error(code: Code | str, message: str, **more: Any) -> str:
+    """A refused frame, or a run that failed (then with `run_id`)."""
+    return encode("error", {"message": message, "code": str(code), **more})
+
+
+def connected(*, session_id: str, agent_name: str, head: int, epoch: str, active_run: str | None) -> str:
+    """The first frame of every socket. `head` is the `seq` of the last recorded event, 0 for none."""
+    return encode(
+        "connected",
+        {
+            "session_id": session_id,
+            "agent_name": agent_name,
+            "message": f"Connected to {agent_name}.",
+            "head": head,
+            "epoch": epoch,
+            "active_run": active_run,
+            "protocol": VERSION,
+        },
+    )
+
+
+def pong(timestamp: float | int | str | None, *, head: int) -> str:
+    return encode("pong", {"timestamp": timestamp, "head": head})
+
+
+def accepted(*, client_id: str, run_id: str, state: str, duplicate: bool) -> str:
+    """The message is recorded. `duplicate` says that it was recorded earlier already."""
+    return encode("accepted", {"client_id": client_id, "state": state, "duplicate": duplicate}, run_id=run_id)
+
+
+def refused_message(code: Code, message: str, *, client_id: str | None) -> str:
+    """A message that is not taken; with the `client_id`, so that the outbox can say which."""
+    return error(code, message, **({} if client_id is None else {"client_id": client_id}))
+
+
+def interrupted(*, run_id: str | None) -> str:
+    """The active run has ended; `run_id` is null where none was active."""
+    message = "Stopped." if run_id else "Nothing was running."
+    return encode("interrupted", {"message": message}, run_id=run_id)
+
+
+def resumed(*, through: int, head: int, more: bool, epoch: str) -> str:
+    """The end of a page of recorded frames, which reach to `through`; `more` says that the client must resume again."""
+    return encode("resumed", {"through": through, "head": head, "more": more, "epoch": epoch})
+
+
+def reset(*, epoch: str, head: int) -> str:
+    """What the client has is void: forget it all; everything follows from `seq` 1."""
+    return encode("reset", {"epoch": epoch, "head": head})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A piece of a draft. `offset` counts UTF-16 code units, as JavaScript's strings do."""
+
+    run_id: str
+    attempt: int
+    call: int
+    step: int
+    type: str
+    iteration: int
+    offset: int
+    text: str
+    discarded: bool = False
+
+
+def reasoning_delta(piece: Piece) -> str:
+    """Text for the draft of `step`. A later `attempt` or `call` voids the drafts of the earlier ones."""
+    data: dict[str, Any] = {
+        "attempt": piece.attempt,
+        "call": piece.call,
+        "step": piece.step,
+        "type": piece.type,
+        "iteration": piece.iteration,
+        "offset": piece.offset,
+        "content": piece.text,
+    }
+    if piece.discarded:
+        data["discarded"] = True
+    return encode("reasoning_delta", data, run_id=piece.run_id)
+
+
+# --- recorded frames: one event each -----------------------------------------------------------------------------------
+
+
+def message(
+    *, seq: int, run_id: str, client_id: str, content: str, agent: str, enable_reasoning: bool, timestamp: float
+) -> str:
+    """A user's message was accepted. Its run is queued until `reasoning_start`; `timestamp` is in seconds since the epoch."""
+    data = {
+        "client_id": client_id,
+        "content": content,
+        "agent": agent,
+        "enable_reasoning": enable_reasoning,
+        "timestamp": timestamp,
+    }
+    return encode("message", data, seq=seq, run_id=run_id)
+
+
+def reasoning_start(
+    *,
+    seq: int,
+    run_id: str,
+    attempt: int,
+    agent: str,
+    model: str,
+    message: str,
+    enable_reasoning: bool,
+    timestamp: float,
+) -> str:
+    """A run, or a later attempt at it, begins; the drafts of earlier attempts are void."""
+    data = {
+        "agent": agent,
+        "message": message,
+        "enable_reasoning": enable_reasoning,
+        "model": model,
+        "attempt": attempt,
+        "timestamp": timestamp,
+    }
+    return encode("reasoning_start", data, seq=seq, run_id=run_id)
+
+
+def reasoning_step(*, seq: int, run_id: str, data: dict[str, Any]) -> str:
+    """A whole step. `data`: type, content, iteration, timestamp, step, attempt, and where there is one: tool_name, call_id,
+    arguments, is_error, is_partial, reasoning, duration (s), usage {input_tokens, output_tokens}, code."""
+    return encode("reasoning_step", data, seq=seq, run_id=run_id)
+
+
+def response(*, seq: int, run_id: str, data: dict[str, Any]) -> str:
+    """The whole answer of a run that shows no reasoning; `data` as in `reasoning_step`."""
+    return encode("response", data, seq=seq, run_id=run_id)
+
+
+def quiet_step(*, seq: int, run_id: str, step: int, step_type: str, iteration: int) -> str:
+    """A step of a run that shows no reasoning was recorded: its place in the order, without its content."""
+    return encode("quiet_step", {"step": step, "type": step_type, "iteration": iteration}, seq=seq, run_id=run_id)
+
+
+def run_failed(*, run_id: str, code: str, message: str) -> str:
+    """For clients that know only the first table; goes just before the failed run's `reasoning_complete`, has no `seq`."""
+    return encode("error", {"message": message, "code": code}, run_id=run_id)
+
+
+def reasoning_complete(*, seq: int, run_id: str, data: dict[str, Any]) -> str:
+    """A run has ended. `data`: state (completed, failed, stopped), timestamp, duration (s), iterations, usage
+    {input_tokens, output_tokens, reasoning_tokens}, and for a failed run code and message."""
+    return encode("reasoning_complete", data, seq=seq, run_id=run_id)
+
+
+def message_removed(*, seq: int, run_id: str, timestamp: float) -> str:
+    """A queued message was taken back, or the queue was stopped, before it ran."""
+    return encode("message_removed", {"timestamp": timestamp}, seq=seq, run_id=run_id)
+
+
+def for_page() -> dict[str, Any]:
+    """What the browser's code must know of this file, handed to it with the page."""
+    return {
+        "version": VERSION,
+        "maxFrameBytes": MAX_FRAME_BYTES,
+        "close": {code.name: int(code) for code in Close},
+        "comeBackBelow": 4500,
+    }

@@ -1,0 +1,256 @@
+"""The life of a run in the database: accept, claim, renew, stop, finish, recover. Each function is one transaction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from agents.history import Turn
+from agents.steps import FailureCode, Step, StepType
+from chat import events
+from chat.events import Fact, Recorded
+from chat.models import ACTIVE, ChatSession, Event, EventType, Run, RunState
+from chat.protocol import Code, Refused
+
+TITLE_LENGTH = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A message that is recorded; `duplicate` where it was so before, and then nothing is new in `recorded`."""
+
+    run_id: str
+    client_id: str
+    state: str
+    duplicate: bool
+    recorded: Sequence[Recorded]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A run that the claimer is now to drive, and that nobody else may write to."""
+
+    run: Run
+    owner_id: int
+    turns: list[Turn]
+    recorded: Sequence[Recorded]
+
+
+@transaction.atomic
+def accept(
+    session_id: int, *, message: str, agent: str, enable_reasoning: bool, client_id: str | None = None
+) -> Accepted:
+    """Record a message once: the same `client_id` again returns the same run. Raises `Refused` where the queue is full."""
+    session = events.lock(session_id)
+    client_id = client_id or uuid.uuid4().hex
+    known = Run.objects.filter(session=session, client_id=client_id).first()
+    if known is not None:
+        return Accepted(run_id=str(known.pk), client_id=client_id, state=known.state, duplicate=True, recorded=())
+    queued = Run.objects.filter(session=session, state=RunState.QUEUED)
+    if queued.count() >= settings.QUEUE_LIMIT:
+        raise Refused(Code.QUEUE_FULL, f"{settings.QUEUE_LIMIT} messages wait already; send again when one has run.")
+    run = Run.objects.create(
+        session=session,
+        parent=_kept(session).order_by("-seq").first(),
+        client_id=client_id,
+        seq=session.head + 1,
+        message=message,
+        agent=agent,
+        enable_reasoning=enable_reasoning,
+    )
+    if not session.title:
+        session.title = " ".join(message.split())[:TITLE_LENGTH]
+        session.save(update_fields=["title"])
+    recorded = events.append(run, [Fact(type=EventType.MESSAGE)])
+    return Accepted(run_id=str(run.pk), client_id=client_id, state=run.state, duplicate=False, recorded=recorded)
+
+
+def _kept(session: ChatSession) -> QuerySet[Run]:
+    return Run.objects.filter(session=session).exclude(state=RunState.STOPPED, started_at=None)
+
+
+@transaction.atomic
+def claim(session_id: int, *, worker: str, model: str) -> Claimed | None:
+    """Start the session's next queued run, for this worker; None where none waits or one is active."""
+    session = events.lock(session_id)
+    runs = Run.objects.filter(session=session)
+    if runs.filter(state__in=ACTIVE).exists():
+        return None
+    run = runs.filter(state=RunState.QUEUED).order_by("seq").first()
+    if run is None:
+        return None
+    run.session = session
+    run.attempt += 1
+    run.state = RunState.RUNNING
+    run.model = model
+    run.started_at = timezone.now()
+    run.save(update_fields=["attempt", "state", "model", "started_at"])
+    _take(Run.objects.filter(pk=run.pk), worker=worker)
+    recorded = events.append(run, [Fact(type=EventType.RUN_START, data={"model": model})])
+    return Claimed(run=run, owner_id=session.owner_id, turns=_turns(run), recorded=recorded)
+
+
+def _take(runs: QuerySet[Run], *, worker: str) -> int:
+    until = ExpressionWrapper(Now() + timedelta(seconds=settings.LEASE_SECONDS), output_field=DateTimeField())
+    return runs.update(worker=worker, lease_until=until)
+
+
+def _turns(run: Run) -> list[Turn]:
+    """What came before: the chain of parents, the oldest first, at most `HISTORY_RUNS` of them."""
+    parents = dict(Run.objects.filter(session=run.session).values_list("pk", "parent_id"))
+    chain: list[uuid.UUID] = []
+    parent = run.parent_id
+    while parent is not None and len(chain) < settings.HISTORY_RUNS:
+        chain.append(parent)
+        parent = parents[parent]
+    steps: dict[uuid.UUID, list[Step]] = {pk: [] for pk in chain}
+    for event in Event.objects.filter(run_id__in=chain, type=EventType.STEP).order_by("seq"):
+        steps[event.run_id].append(events.step_of(event))
+    asked = dict(Run.objects.filter(pk__in=chain).values_list("pk", "message"))
+    return [Turn(message=asked[pk], steps=steps[pk]) for pk in reversed(chain)]
+
+
+def renew(run_ids: Collection[str], *, worker: str) -> set[str]:
+    """Prolong the leases of this worker's runs; returns those that are still its own."""
+    runs = Run.objects.filter(pk__in=run_ids, worker=worker, state__in=ACTIVE)
+    _take(runs, worker=worker)
+    return {str(pk) for pk in runs.values_list("pk", flat=True)}
+
+
+def asked_to_stop(run_ids: Collection[str]) -> set[str]:
+    """Those of the runs whose stop is recorded."""
+    found = Run.objects.filter(pk__in=run_ids, stop_asked_at__isnull=False).values_list("pk", flat=True)
+    return {str(pk) for pk in found}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping:
+    """`run_id` is the run that was active or next, if there was one; `recorded` is its end, where it has ended already."""
+
+    run_id: str | None
+    recorded: Sequence[Recorded] = ()
+
+
+@transaction.atomic
+def stop(session_id: int) -> Stopping:
+    """Record that the active run is to stop; where none is active, take back the next queued one."""
+    session = events.lock(session_id)
+    runs = Run.objects.filter(session=session)
+    run = runs.filter(state__in=ACTIVE).first()
+    if run is not None:
+        if run.stop_asked_at is None:
+            Run.objects.filter(pk=run.pk).update(stop_asked_at=Now())
+        return Stopping(run_id=str(run.pk))
+    run = runs.filter(state=RunState.QUEUED).order_by("seq").first()
+    if run is None:
+        return Stopping(run_id=None)
+    run.session = session
+    return Stopping(run_id=str(run.pk), recorded=_remove(run))
+
+
+@transaction.atomic
+def remove(session_id: int, run_id: str) -> list[Recorded]:
+    """Take a queued message back. Raises `Refused` where it is not queued any more, or is not one of this session."""
+    session = events.lock(session_id)
+    try:
+        run = Run.objects.get(pk=uuid.UUID(run_id), session=session)
+    except (Run.DoesNotExist, ValueError):
+        raise Refused(Code.UNKNOWN_RUN, "There is no such message in this session.") from None
+    if run.state != RunState.QUEUED:
+        raise Refused(Code.UNKNOWN_RUN, "The message is no longer waiting; stop the run instead.")
+    run.session = session
+    return _remove(run)
+
+
+def _remove(run: Run) -> list[Recorded]:
+    run.followers.update(parent=run.parent)
+    return _end(run, state=RunState.STOPPED, steps=(), code="", message="")
+
+
+@transaction.atomic
+def finish(
+    run_id: str,
+    *,
+    attempt: int,
+    state: RunState,
+    steps: Sequence[Step] = (),
+    code: str = "",
+    message: str = "",
+    again: bool = False,
+) -> list[Recorded]:
+    """Record a run's last steps and its end at once. Raises `events.Superseded`.
+
+    `again` says that an earlier try may have been committed without our knowing: then what it wrote is returned.
+    """
+    if again:
+        written = Event.objects.filter(run_id=run_id, attempt=attempt).select_related("run").order_by("seq")
+        if written.filter(type=EventType.RUN_END).exists():
+            return [events.recorded(event) for event in written]
+    return _end(events.lock_run(run_id, attempt=attempt), state=state, steps=steps, code=code, message=message)
+
+
+def _end(run: Run, *, state: RunState, steps: Sequence[Step], code: str, message: str) -> list[Recorded]:
+    now = timezone.now()
+    events.add_usage(run, steps)
+    run.refresh_from_db(fields=["input_tokens", "output_tokens", "reasoning_tokens"])
+    run.state = state
+    run.ended_at = now
+    run.lease_until = None
+    run.error_code = code
+    run.save(update_fields=["state", "ended_at", "lease_until", "error_code"])
+    data: dict[str, object] = {"state": str(state), "started": run.started_at is not None}
+    if run.started_at is not None:
+        data["duration"] = round((now - run.started_at).total_seconds(), 3)
+        data["usage"] = {
+            "input_tokens": run.input_tokens,
+            "output_tokens": run.output_tokens,
+            "reasoning_tokens": run.reasoning_tokens,
+        }
+    if code:
+        data |= {"code": code, "message": message}
+    facts = [Fact(type=EventType.STEP, step=step) for step in steps]
+    return events.append(run, [*facts, Fact(type=EventType.RUN_END, data=data)])
+
+
+def abandoned(*, mine_alone: str | None = None) -> list[tuple[str, int]]:
+    """Active runs, each with its attempt, whose lease has passed. Where one process alone drives runs, give its name: then
+    all that it does not hold."""
+    lost = Q(lease_until__lt=Now()) | Q(lease_until=None)
+    if mine_alone is not None:
+        lost |= ~Q(worker=mine_alone)
+    found = Run.objects.filter(lost, state__in=ACTIVE).values_list("pk", "attempt")
+    return [(str(pk), attempt) for pk, attempt in found]
+
+
+@transaction.atomic
+def give_up(run_id: str, *, attempt: int) -> tuple[int, list[Recorded]]:
+    """End a run that has lost its process: an `error` step that says so. Returns its session too. Raises `Superseded`."""
+    run = events.lock_run(run_id, attempt=attempt)
+    # Whoever still drives it is refused from now on.
+    run.attempt += 1
+    run.save(update_fields=["attempt"])
+    message = "The process that was working on this answer is gone. Nothing that was recorded is lost; try again."
+    last = run.events.filter(type=EventType.STEP).order_by("-step").first()
+    step = Step(
+        number=1 if last is None else (last.step or 0) + 1,
+        type=StepType.ERROR,
+        content=message,
+        iteration=0 if last is None else last.iteration or 0,
+        code=FailureCode.LOST,
+    )
+    return run.session_id, _end(run, state=RunState.FAILED, steps=[step], code=FailureCode.LOST, message=message)
+
+
+def sessions_waiting() -> list[int]:
+    """Sessions in which a run is queued and none is active."""
+    active = Run.objects.filter(session=OuterRef("session"), state__in=ACTIVE)
+    waiting = Run.objects.filter(state=RunState.QUEUED).exclude(Exists(active))
+    return list(waiting.order_by().values_list("session_id", flat=True).distinct())

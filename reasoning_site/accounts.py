@@ -1,0 +1,47 @@
+"""Accounts beyond what `django.contrib.auth` does by itself: ways in from the sign-in page, and signing up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import login
+from django.contrib.auth.forms import UserCreationForm
+from django.contrib.auth.models import User
+from django.contrib.auth.views import LoginView
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from reasoning_site.first_admin import has_admin
+
+
+class SignIn(LoginView):
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Django's, and what the page says to somebody without an account: whether they can make one, or must make the first."""
+        return super().get_context_data(sign_up=settings.SIGN_UP, has_admin=has_admin(), **kwargs)
+
+
+class SignUpForm(UserCreationForm):  # type: ignore[type-arg] # generic in its stubs alone
+    """A new account. Without an e-mail address its password cannot be reset by its owner."""
+
+    class Meta(UserCreationForm.Meta):
+        fields = ("username", "email")
+
+
+@never_cache
+@sensitive_post_parameters()
+@require_http_methods(["GET", "HEAD", "POST"])
+def sign_up(request: HttpRequest) -> HttpResponse:
+    """Make an account and sign it in. Where `SIGN_UP` is off, there is no such page."""
+    if not settings.SIGN_UP:
+        raise Http404
+    if request.user.is_authenticated:
+        return redirect(settings.LOGIN_REDIRECT_URL)
+    form = SignUpForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        login(request, form.save())
+        return redirect(settings.LOGIN_REDIRECT_URL)
+    return render(request, "registration/sign_up.html", {"form": form})

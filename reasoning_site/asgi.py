@@ -1,0 +1,29 @@
+"""The ASGI application: pages by Django, sockets by Channels. Its first request starts the driver of runs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reasoning_site.settings")
+pages = get_asgi_application()
+
+# Models can be imported from here on.
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from channels.sessions import CookieMiddleware  # noqa: E402
+
+from chat import driver  # noqa: E402
+from chat.routing import websocket_urlpatterns  # noqa: E402
+from reasoning_site.same_origin import SameOrigin, close_unknown  # noqa: E402
+
+routes = ProtocolTypeRouter(
+    {"http": pages, "websocket": SameOrigin(CookieMiddleware(close_unknown(URLRouter(websocket_urlpatterns))))}
+)
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """What Daphne calls for every request and every socket."""
+    driver.current()
+    await routes(scope, receive, send)

@@ -1,0 +1,39 @@
+"""Reading the environment: typed, and with an error that names the variable."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.exceptions import ImproperlyConfigured
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off"}
+
+
+def text(name: str, default: str = "") -> str:
+    return os.environ.get(name, "").strip() or default
+
+
+def flag(name: str, default: bool = False) -> bool:
+    value = text(name).lower()
+    if not value:
+        return default
+    if value in _TRUE | _FALSE:
+        return value in _TRUE
+    raise ImproperlyConfigured(f"{name} is {value!r}; use 1 or 0.")
+
+
+def number(name: str, default: float) -> float:
+    value = text(name)
+    try:
+        result = float(value) if value else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {value!r}; use a number.") from None
+    if result < 0:
+        raise ImproperlyConfigured(f"{name} is {value!r}; use a number that is not negative.")
+    return result
+
+
+def items(name: str, default: str = "") -> list[str]:
+    """A list, separated by commas."""
+    return [item.strip() for item in text(name, default).split(",") if item.strip()]

@@ -1,0 +1,74 @@
+"""What must be on the disk before the site can serve: its directory, its tables, its static files. All of it is made once."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import django
+from django.apps import apps
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+Report = Callable[[str], None]
+
+
+def prepare(report: Report) -> None:
+    """Make what is missing and bring up to date what is not; `report` gets one line for each thing done, none for the rest.
+
+    Of several processes that start at once in one `DATA_DIR`, one does the work and the others wait for it.
+    """
+    data_dir: Path = settings.DATA_DIR
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(data_dir / "prepare.lock"):
+        _migrate(report)
+        _collect_static_files(report)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        # Falls with the process, however it ends; a file that is only there or not would outlive a killed one.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _migrate(report: Report) -> None:
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        report("Bringing the database up to date …")
+        call_command("migrate", interactive=False, verbosity=0)
+
+
+def _collect_static_files(report: Report) -> None:
+    # In debug mode the files are served from where they lie.
+    if settings.DEBUG:
+        return
+    stamp: Path = settings.DATA_DIR / "static.sha256"
+    wanted = _static_files_digest()
+    is_collected = (settings.STATIC_ROOT / "staticfiles.json").exists() and stamp.exists()
+    if is_collected and stamp.read_text() == wanted:
+        return
+    report("Collecting the static files …")
+    # What was collected before stays: pages that are open in a browser still ask for it, under its own hash.
+    call_command("collectstatic", interactive=False, verbosity=0)
+    stamp.write_text(wanted)
+
+
+def _static_files_digest() -> str:
+    """Changes with any static file's name or content, and with what turns them into what is served."""
+    storage = settings.STORAGES["staticfiles"]["BACKEND"]
+    digest = hashlib.sha256(f"{storage} {django.__version__} {version('whitenoise')}".encode())
+    ignored = apps.get_app_config("staticfiles").ignore_patterns
+    for finder in get_finders():
+        for path, files in finder.list(ignored):
+            with files.open(path) as file:
+                digest.update(f"\0{path}\0".encode() + hashlib.sha256(file.read()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,83 @@
+"""Daphne in this process, with our limits and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import time
+from collections.abc import Callable
+from typing import Any
+
+from daphne.endpoints import build_endpoint_description_strings
+from daphne.server import Server
+from daphne.ws_protocol import WebSocketProtocol
+from django.conf import settings
+
+from chat.protocol import Close
+
+
+class SiteServer(Server):  # type: ignore[misc] # daphne has no types
+    def __init__(self, application: Any, *, host: str, port: int, ready: Callable[[SiteServer], None]) -> None:
+        """`ready` is called when the port is bound and the event loop is about to run."""
+        super().__init__(
+            application=application,
+            endpoints=build_endpoint_description_strings(host=host, port=port),
+            http_timeout=settings.HTTP_SECONDS,
+            # A socket may stay for as long as its peer answers pings.
+            websocket_timeout=-1,
+            ping_interval=settings.PING_SECONDS,
+            ping_timeout=settings.PING_TIMEOUT_SECONDS,
+            websocket_max_message_size=settings.DAPHNE_WEBSOCKET_MAX_MESSAGE_SIZE,
+            websocket_max_frame_size=settings.DAPHNE_WEBSOCKET_MAX_FRAME_SIZE,
+            ready_callable=lambda: ready(self),
+            server_name="",
+        )
+
+    def kill_all_applications(self) -> Any:
+        """Called when the server stops. Daphne alone would cut the sockets off without a word."""
+        for protocol, details in list(self.connections.items()):
+            if isinstance(protocol, WebSocketProtocol) and protocol.state == protocol.STATE_OPEN:
+                protocol.serverClose(code=int(Close.GOING_AWAY))
+            # Daphne fails here with a KeyError over a connection whose application has returned already.
+            if "application_instance" not in details:
+                del self.connections[protocol]
+        return super().kill_all_applications()
+
+    def run(self) -> None:
+        """Serve until SIGINT or SIGTERM, then end every task that is left in the event loop."""
+        super().run()
+        loop = asyncio.get_event_loop()
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=settings.STOP_SECONDS))
+
+    @property
+    def port(self) -> int:
+        """The port that is bound: the one asked for, or where that was 0, the one that was free."""
+        port: int = self.listening_addresses[0][1]
+        return port
+
+
+def wait_until_it_answers(host: str, port: int) -> bool:
+    """Ask `/healthz` until it answers, for `START_SECONDS` at most. The first request also starts what runs beside requests."""
+    until = time.monotonic() + settings.START_SECONDS
+    while time.monotonic() < until:
+        connection = http.client.HTTPConnection(host, port, timeout=settings.START_SECONDS)
+        try:
+            connection.request("GET", "/healthz", headers={"Host": public_host()})
+            if connection.getresponse().status == 200:
+                return True
+        except OSError:
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.05)
+    return False
+
+
+def public_host() -> str:
+    """A host name that the site answers to."""
+    first: str = settings.ALLOWED_HOSTS[0] if settings.ALLOWED_HOSTS else "localhost"
+    return "localhost" if first == "*" else first.removeprefix(".")

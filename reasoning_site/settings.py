@@ -1,0 +1,216 @@
+"""Django's settings, and the only reader of the environment. Every variable stands in `.env.example` and the README."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+
+from agents.llm import default_spec
+from reasoning_site import environment as env
+from reasoning_site.origins import full_origins
+from reasoning_site.secret_key import kept_secret_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- the environment ---------------------------------------------------------------------------------------------------
+
+DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var"))).resolve()
+DEBUG = env.flag("DEBUG")
+HTTPS = env.flag("HTTPS")
+PORT = int(env.number("PORT", 8000))
+ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+# The site's own origin is always allowed; these are others that may open sockets to it and send forms.
+ALLOWED_ORIGINS = full_origins("ALLOWED_ORIGINS", env.items("ALLOWED_ORIGINS"))
+SIGN_UP = env.flag("SIGN_UP")
+REDIS_URL = env.text("REDIS_URL")
+
+MODEL = env.text("MODEL") or default_spec(os.environ)
+OPENAI_BASE_URL = env.text("OPENAI_BASE_URL")
+DEMO_TOKEN_SECONDS = env.number("DEMO_TOKEN_SECONDS", 0.02)
+MAX_ITERATIONS = int(env.number("MAX_ITERATIONS", 20))
+RUN_SECONDS = env.number("RUN_SECONDS", 900)
+HISTORY_RUNS = int(env.number("HISTORY_RUNS", 30))
+
+LEASE_SECONDS = env.number("LEASE_SECONDS", 15)
+WATCH_SECONDS = env.number("WATCH_SECONDS", 0.5)
+DELTA_SECONDS = env.number("DELTA_SECONDS", 0.04)
+LAYER_SECONDS = env.number("LAYER_SECONDS", 2)
+HEARTBEAT_SECONDS = env.number("HEARTBEAT_SECONDS", 30)
+RECONNECT_TRIES = int(env.number("RECONNECT_TRIES", 0))
+
+QUEUE_LIMIT = int(env.number("QUEUE_LIMIT", 20))
+FRAMES_PER_SECOND = env.number("FRAMES_PER_SECOND", 10)
+FRAMES_AT_ONCE = int(env.number("FRAMES_AT_ONCE", 50))
+UNACKNOWLEDGED_BYTES = int(env.number("UNACKNOWLEDGED_BYTES", 1024 * 1024))
+PING_SECONDS = env.number("PING_SECONDS", 20)
+PING_TIMEOUT_SECONDS = env.number("PING_TIMEOUT_SECONDS", 30)
+
+EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_PORT = int(env.number("EMAIL_PORT", 587))
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=True)
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "glassbox@localhost")
+
+# --- the server --------------------------------------------------------------------------------------------------------
+
+# A frame over 64 KiB is refused with a sentence; past this the server closes the socket without reading on.
+DAPHNE_WEBSOCKET_MAX_MESSAGE_SIZE = DAPHNE_WEBSOCKET_MAX_FRAME_SIZE = 128 * 1024
+HTTP_SECONDS = 120
+START_SECONDS = 30
+STOP_SECONDS = 5
+READY_SECONDS = 2
+FIRST_ADMIN_SECONDS = 24 * 60 * 60
+
+# --- security ----------------------------------------------------------------------------------------------------------
+
+SECRET_KEY = env.text("SECRET_KEY") or kept_secret_key(DATA_DIR / "secret_key")
+CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
+SECURE_SSL_REDIRECT = HTTPS
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+# Not `no-referrer`: with that, browsers send `Origin: null` with our own forms, and the CSRF check refuses them.
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+PERMISSIONS_POLICY = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# --- Django ------------------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    # Ahead of Daphne, whose `runserver` it wraps: WhiteNoise serves the static files there as well.
+    "whitenoise.runserver_nostatic",
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "csp",
+    "chat",
+    "reasoning_site",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "reasoning_site.middleware.StaticFilesMiddleware",
+    "reasoning_site.middleware.PermissionsPolicyMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "reasoning_site.urls"
+ASGI_APPLICATION = "reasoning_site.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": DATA_DIR / "glassbox.sqlite3",
+        # A transaction takes its write lock when it begins: one that reads first and writes later would fail with "database
+        # is locked" as soon as two run at once.
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 10,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        # The idle time-out must be longer than the longest silence between two announcements; pub/sub has none of its own.
+        "CONFIG": {"hosts": [{"address": REDIS_URL}], "prefix": "glassbox"},
+    }
+    if REDIS_URL
+    else {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 10_000}}
+}
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_TIMEOUT = 10
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "chat:home"
+LOGOUT_REDIRECT_URL = "login"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "reasoning_site.static_storage.HashedStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        # Django gives its logger handlers of its own; without them, everything takes the one way.
+        "django": {"handlers": [], "level": "WARNING"},
+        # Nobody's fault here, and as many as strangers like: pages that do not exist, forms without a token.
+        "django.request": {"level": "ERROR"},
+        # What `runserver` says about each request.
+        "django.channels.server": {"level": "INFO"},
+        "agents": {"level": "INFO"},
+        "chat": {"level": "INFO"},
+        "reasoning_site": {"level": "INFO"},
+    },
+}

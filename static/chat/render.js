@@ -1,0 +1,142 @@
+/**
+ * The transcript and the outbox on the page. It is told what has changed and draws that, at most once an animation frame.
+ */
+
+import { fill, fromTemplate } from "./cards.js";
+import { RunView } from "./runs.js";
+
+/** ms of one animation frame that drawing may take; what is left is drawn in the next. */
+const BUDGET = 12;
+/** px from the end within which the reader counts as reading the end. */
+const AT_END = 48;
+
+export class Transcript {
+  #state;
+  #agents;
+  #views = new Map(); // run_id -> RunView
+  #dirty = new Set();
+  #scheduled = false;
+  #live = false;
+  #following = true;
+  #runs = document.getElementById("runs");
+  #scroller = document.getElementById("scroller");
+  #toEnd = document.getElementById("to-end");
+  #outbox = document.getElementById("outbox");
+  #announcer = document.getElementById("announcer");
+
+  /** `state()` is the state as it is now; `actions` are called with ids: remove, again, retry, discard. */
+  constructor({ state, agents, actions }) {
+    this.#state = state;
+    this.#agents = agents;
+    this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    this.#toEnd.addEventListener("click", () => this.follow());
+    new ResizeObserver(() => this.#stayAtEnd()).observe(this.#scroller);
+    const act = (event) => {
+      const name = event.target.closest?.("[data-action]")?.dataset.action;
+      const run = event.target.closest?.("[data-run]")?.dataset.run;
+      const client = event.target.closest?.("[data-client]")?.dataset.client;
+      if (name === "remove") this.#views.get(run)?.removing();
+      if (name) actions[name]?.(name === "remove" || name === "again" ? run : client);
+    };
+    this.#runs.addEventListener("click", act);
+    this.#outbox.addEventListener("click", act);
+  }
+
+  /** A run has changed. */
+  touch(runId) {
+    this.#dirty.add(runId);
+    this.#schedule();
+  }
+
+  /** The state was replaced: forget it all. */
+  clear() {
+    this.#views.clear();
+    this.#dirty.clear();
+    this.#runs.replaceChildren();
+    for (const { run_id } of this.#state().runs) this.touch(run_id);
+  }
+
+  /** Whether what comes from now on is new, and worth telling to those who listen instead of looking. */
+  setLive(live) {
+    this.#live = live;
+    document.getElementById("catching-up").hidden = live;
+    this.#schedule();
+  }
+
+  /** Go to the end and stay there. */
+  follow() {
+    this.#following = true;
+    this.#stayAtEnd();
+  }
+
+  showOutbox(entries) {
+    const words = { waiting: "Waiting to be sent", sent: "Sent, not confirmed yet", failed: "Not sent" };
+    this.#outbox.replaceChildren(
+      ...entries.map((entry) => {
+        const element = fromTemplate("outbox-entry");
+        element.dataset.client = entry.client_id;
+        element.dataset.state = entry.state;
+        fill(element, { message: entry.message, state: words[entry.state], error: entry.error });
+        element.querySelector("[data-action=retry]").hidden = entry.state !== "failed";
+        return element;
+      }),
+    );
+    this.#schedule();
+  }
+
+  #schedule() {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    requestAnimationFrame(() => {
+      this.#scheduled = false;
+      this.#draw();
+    });
+  }
+
+  #draw() {
+    const start = performance.now();
+    const again = [];
+    const { byId, runs } = this.#state();
+    for (const id of this.#dirty) {
+      if (performance.now() - start > BUDGET) break;
+      this.#dirty.delete(id);
+      const run = byId.get(id);
+      if (run && !this.#drawRun(run)) again.push(id);
+    }
+    for (const id of again) this.#dirty.add(id);
+    document.getElementById("welcome").hidden = !this.#live || runs.length > 0 || this.#outbox.childElementCount > 0;
+    this.#stayAtEnd();
+    if (this.#dirty.size) this.#schedule();
+  }
+
+  #drawRun(run) {
+    let view = this.#views.get(run.run_id);
+    if (!view) {
+      view = new RunView(run, this.#agents);
+      this.#views.set(run.run_id, view);
+      this.#runs.append(view.element); // runs are touched first in the order of their messages
+    }
+    const { fresh, settled } = view.update(run, performance.now());
+    if (this.#live) for (const step of fresh) this.#announce(step);
+    return settled;
+  }
+
+  #announce(step) {
+    const words = { thought: "Thought", tool_use: "Tool use", tool_result: "Tool result", final_answer: "Final answer", error: "Error" };
+    const line = document.createElement("p");
+    line.textContent = [words[step.type] ?? step.type, step.tool_name, step.content?.slice(0, 300)].filter(Boolean).join(": ");
+    this.#announcer.append(line);
+    while (this.#announcer.childElementCount > 5) this.#announcer.firstElementChild.remove();
+  }
+
+  #scrolled() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
+    this.#following = scrollHeight - scrollTop - clientHeight <= AT_END;
+    this.#toEnd.hidden = this.#following;
+  }
+
+  #stayAtEnd() {
+    if (this.#following) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#toEnd.hidden = this.#following;
+  }
+}

@@ -1,0 +1,39 @@
+"""What every test stands on: an environment of the tests' own, made before Django reads it, and the real parts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything imports the settings: no developer's data, key or server may take part in a test.
+DATA_DIR = Path(tempfile.mkdtemp(prefix="glassbox-tests-"))
+_KEPT = {"CHROMIUM", "CI", "HOME", "LANG", "LC_ALL", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV"}
+_KEPT_PREFIXES = ("COVERAGE", "HYPOTHESIS", "LD_", "PLAYWRIGHT", "PYTEST", "PYTHON", "SSL_CERT")
+for _name in list(os.environ):
+    if _name not in _KEPT and not _name.startswith(_KEPT_PREFIXES):
+        del os.environ[_name]
+os.environ["DJANGO_SETTINGS_MODULE"] = "reasoning_site.settings"
+os.environ["DATA_DIR"] = str(DATA_DIR)
+os.environ["MODEL"] = "demo"
+
+pytest_plugins = ["tests.parts.redis_server", "tests.parts.model_server"]
+
+
+def pytest_configure() -> None:
+    from django.conf import settings
+
+    # In the tests' own process nobody runs collectstatic, and nobody needs a slow password hash; the site's processes, which
+    # the tests start, have both as they are deployed.
+    settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # A file, as in production: in memory all threads would share one connection's cache and its locks.
+    settings.DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "in_process.sqlite3")}
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(DATA_DIR, ignore_errors=True)

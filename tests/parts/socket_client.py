@@ -1,0 +1,496 @@
+"""A client of the wire for tests: the socket alone (`Socket`), and a tab (`LiveTab`) that keeps a transcript as the page does.
+
+`Tab` mirrors the reducer of `static/chat/state.js`: recorded frames in the order of `seq`, doubles dropped, a gap answered
+with `resume`, drafts by their offsets. It is pure, so that the law can be tried on any list of frames.
+
+    async with open_tab(site, user, "s-1") as tab:
+        await tab.say("What is 6*7?")
+        await tab.until_ended()
+        assert tab.transcript() == site.transcript("s-1")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
+from urllib.parse import urlencode
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+Frame = dict[str, Any]
+Condition = Callable[[Frame], bool]
+
+ACK_FRAMES = 64
+ACK_BYTES = 64 * 1024
+COME_BACK_BELOW = 4500
+
+
+class Door(Protocol):
+    """Where a socket goes and who goes there: a `Site` or one of its servers."""
+
+    @property
+    def origin(self) -> str:
+        """`http://127.0.0.1:PORT`."""
+
+    def cookie(self, user: Any) -> str:
+        """The `Cookie` header of a signed-in user."""
+
+
+# --- the socket --------------------------------------------------------------------------------------------------------
+
+
+class Socket:
+    """One WebSocket. A background task reads, so that `frames` is always all that has come; `paused()` stops its reading."""
+
+    def __init__(self, connection: ClientConnection, *, acknowledging: bool) -> None:
+        self.connection = connection
+        self.frames: list[Frame] = []
+        self.on_frame: Callable[[Frame], None] = lambda frame: None
+        self._acknowledging = acknowledging
+        self._acknowledged = 0
+        self._bytes = 0
+        self._seen = 0
+        self._changed = asyncio.Condition()
+        self._reading = asyncio.Event()
+        self._reading.set()
+        self._reader = asyncio.create_task(self._read())
+
+    async def send(self, type: str, **fields: Any) -> None:
+        """One command, as `{"type": type, **fields}`."""
+        await self.connection.send(json.dumps({"type": type, **fields}))
+
+    async def send_raw(self, message: str | bytes) -> None:
+        """Whatever a client of somebody else's might send."""
+        await self.connection.send(message)
+
+    async def chat(self, message: str, *, client_id: str | None = None, **payload: Any) -> str:
+        """Send a message; returns the `client_id` that it went out with."""
+        client_id = client_id or uuid.uuid4().hex
+        await self.send("chat", payload={"message": message, **payload}, client_id=client_id)
+        return client_id
+
+    async def receive(self, *, timeout: float = 10) -> Frame:
+        """The next frame that no `receive…` has returned yet. Raises `ConnectionClosed` when there will be none."""
+        return await self.receive_until(lambda frame: True, timeout=timeout)
+
+    async def receive_until(self, wanted: str | Condition, *, timeout: float = 10) -> Frame:
+        """The next frame of this type, or for which the condition holds; those before it are skipped, and stay in `frames`."""
+        matches: Condition = (lambda frame: frame["type"] == wanted) if isinstance(wanted, str) else wanted
+        try:
+            async with asyncio.timeout(timeout), self._changed:
+                while True:
+                    while self._seen < len(self.frames):
+                        frame = self.frames[self._seen]
+                        self._seen += 1
+                        if matches(frame):
+                            return frame
+                    if self._reader.done():
+                        # It ended with the socket's own end, which says why.
+                        await self.connection.recv()
+                    await self._changed.wait()
+        except TimeoutError:
+            types = [frame["type"] for frame in self.frames]
+            raise TimeoutError(f"no frame that matches {wanted!r} within {timeout} s; there were {types}") from None
+
+    async def silence(self, seconds: float) -> list[Frame]:
+        """What comes within so many seconds, for tests that nothing does."""
+        before = len(self.frames)
+        await asyncio.sleep(seconds)
+        return self.frames[before:]
+
+    async def closed(self, *, timeout: float = 10) -> int:
+        """The close code, once the socket has closed."""
+        async with asyncio.timeout(timeout):
+            await self.connection.wait_closed()
+            await asyncio.wait({self._reader})
+        return self.connection.close_code or 1006
+
+    @property
+    def is_open(self) -> bool:
+        return not self._reader.done()
+
+    @contextlib.asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Read nothing for a while: the buffers of client, kernel and server fill up."""
+        self._reading.clear()
+        try:
+            yield
+        finally:
+            self._reading.set()
+
+    async def close(self) -> None:
+        """Leave politely."""
+        self._reading.set()
+        await self.connection.close()
+        await asyncio.wait({self._reader})
+
+    async def vanish(self) -> None:
+        """Go as a cut network goes: no close frame."""
+        self._reading.set()
+        self.connection.transport.abort()
+        await asyncio.wait({self._reader})
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                await self._reading.wait()
+                text = await self.connection.recv()
+                frame: Frame = json.loads(text)
+                self.frames.append(frame)
+                self._bytes += len(text)
+                self.on_frame(frame)
+                async with self._changed:
+                    self._changed.notify_all()
+                due = len(self.frames) - self._acknowledged >= ACK_FRAMES or self._bytes >= ACK_BYTES
+                if self._acknowledging and due:
+                    self._acknowledged, self._bytes = len(self.frames), 0
+                    await self.send("ack", frames=self._acknowledged)
+        except ConnectionClosed:
+            pass
+        finally:
+            async with self._changed:
+                self._changed.notify_all()
+
+
+async def open_socket(
+    door: Door,
+    user: Any,
+    session_id: str,
+    *,
+    origin: str | None = None,
+    acknowledging: bool = True,
+    **query: str,
+) -> Socket:
+    """A socket of this user's, or of nobody's where `user` is None; `acknowledging=False` is a client of the first table.
+
+    Raises `websockets.exceptions.InvalidStatus` where the server refuses the handshake. `query` goes on the URL.
+    """
+    headers = {} if user is None else {"Cookie": door.cookie(user)}
+    address = f"{door.origin.replace('http', 'ws', 1)}/ws/chat/{session_id}" + (f"?{urlencode(query)}" if query else "")
+    connection = await connect(
+        address,
+        origin=origin if origin is not None else door.origin,  # type: ignore[arg-type]  # a NewType of the library's own
+        additional_headers=headers,
+        compression=None,
+        max_size=None,
+        ping_interval=None,
+        proxy=None,
+        open_timeout=20,
+        close_timeout=2,
+    )
+    return Socket(connection, acknowledging=acknowledging)
+
+
+# --- the tab: pure -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Draft:
+    """Text still being written, kept in UTF-16 because the offsets of the wire count its code units."""
+
+    type: str
+    iteration: int
+    utf16: bytes = b""
+
+    @property
+    def text(self) -> str:
+        return self.utf16.decode("utf-16-le", "surrogatepass")
+
+
+@dataclass
+class Run:
+    state: str = "queued"
+    attempt: int = 0
+    call: int = 0
+    last_step: int = 0
+    retried: bool = False
+    hole: bool = False
+    drafts: dict[int, Draft] = field(default_factory=dict)
+
+
+@dataclass
+class Tab:
+    """What a page knows of one session. `apply` takes a frame and returns the commands that the page then owes."""
+
+    seq: int = 0
+    head: int = 0
+    epoch: str | None = None
+    recorded: list[Frame] = field(default_factory=list)
+    runs: dict[str, Run] = field(default_factory=dict)
+    resuming: bool = False
+
+    def apply(self, frame: Frame) -> list[Frame]:
+        data = frame["data"]
+        match frame["type"]:
+            case "connected":
+                # A new socket: what was asked on the old one will not be answered.
+                self.resuming = False
+                self.head = data["head"]
+                return self._resume()
+            case "reset":
+                self.seq, self.recorded, self.runs = 0, [], {}
+                self.epoch, self.head = data["epoch"], data["head"]
+            case "resumed":
+                self.resuming = False
+                self.epoch, self.head = data["epoch"], data["head"]
+                if data["more"]:
+                    return self._resume()
+            case "pong":
+                self.head = max(self.head, data["head"])
+                if self.head > self.seq and not self.resuming:
+                    return self._resume()
+            case "reasoning_delta":
+                return self._delta(frame["run_id"], data)
+            case _ if "seq" in frame:
+                return self._record(frame)
+            case _:
+                pass
+        return []
+
+    def transcript(self) -> list[Frame]:
+        """The recorded frames in their order: the same in every tab, and the same as the database's."""
+        return list(self.recorded)
+
+    def state(self) -> dict[str, Any]:
+        """All that a reader can see, in plain values: recorded frames, states of runs, drafts."""
+        runs = {
+            run_id: {
+                "state": run.state,
+                "attempt": run.attempt,
+                "drafts": {step: (draft.type, draft.text) for step, draft in sorted(run.drafts.items())},
+            }
+            for run_id, run in self.runs.items()
+        }
+        return {"epoch": self.epoch, "recorded": self.transcript(), "runs": runs}
+
+    @property
+    def active(self) -> list[str]:
+        """The runs that have not ended."""
+        return [run_id for run_id, run in self.runs.items() if run.state in ("queued", "running")]
+
+    def _resume(self) -> list[Frame]:
+        self.resuming = True
+        known = {} if self.epoch is None else {"epoch": self.epoch}
+        return [{"type": "resume", "after": self.seq, **known}]
+
+    def _record(self, frame: Frame) -> list[Frame]:
+        if frame["seq"] <= self.seq:
+            return []
+        if frame["seq"] > self.seq + 1:
+            return [] if self.resuming else self._resume()
+        self.seq = frame["seq"]
+        self.head = max(self.head, self.seq)
+        self.recorded.append(frame)
+        data, run = frame["data"], self.runs.setdefault(frame["run_id"], Run())
+        match frame["type"]:
+            case "message":
+                run.state = "queued"
+            case "reasoning_start":
+                run.state, run.attempt, run.call, run.retried, run.hole = "running", data["attempt"], 0, False, False
+                run.drafts = {}
+            case "reasoning_step" | "response" | "quiet_step":
+                run.last_step = max(run.last_step, data["step"])
+                run.drafts = {step: draft for step, draft in run.drafts.items() if step > data["step"]}
+            case "reasoning_complete":
+                run.state, run.drafts = data["state"], {}
+            case "message_removed":
+                run.state, run.drafts = "removed", {}
+        return []
+
+    def _delta(self, run_id: str, data: dict[str, Any]) -> list[Frame]:
+        run = self.runs.get(run_id)
+        if run is None or run.state != "running" or data["attempt"] != run.attempt:
+            return []
+        if data["step"] <= run.last_step or data["call"] < run.call:
+            return []
+        if data["call"] > run.call:
+            run.drafts, run.call, run.hole = {}, data["call"], False
+        if data.get("discarded"):
+            run.retried = True
+        draft = run.drafts.get(data["step"]) or Draft(data["type"], data["iteration"])
+        have, offset = len(draft.utf16) // 2, data["offset"]
+        if offset > have:
+            run.hole = True
+            return [] if self.resuming else self._resume()
+        run.drafts[data["step"]] = draft
+        draft.type = data["type"]
+        draft.utf16 += data["content"].encode("utf-16-le", "surrogatepass")[(have - offset) * 2 :]
+        if offset == 0:
+            run.hole = False
+        return []
+
+
+# --- the tab: connected ------------------------------------------------------------------------------------------------
+
+
+class LiveTab:
+    """A `Tab` on a socket that comes back, to the next door in turn, as long as the close code lets it."""
+
+    def __init__(self, doors: Sequence[Door], user: Any, session_id: str, *, retry: float = 0.05) -> None:
+        self.tab = Tab()
+        self.socket: Socket | None = None
+        self.session_id = session_id
+        self.frames: list[Frame] = []
+        self.close_codes: list[int] = []
+        self._doors = list(doors)
+        self._user = user
+        self._retry = retry
+        self._online = asyncio.Event()
+        self._online.set()
+        self._changed = asyncio.Condition()
+        self._owed: asyncio.Queue[Frame] = asyncio.Queue()
+        self._task = asyncio.create_task(self._live())
+
+    def transcript(self) -> list[Frame]:
+        return self.tab.transcript()
+
+    async def say(self, message: str, *, client_id: str | None = None, **payload: Any) -> str:
+        """Send a message, again after every reconnect until it is accepted; returns its run's id."""
+        client_id = client_id or uuid.uuid4().hex
+        command = {"type": "chat", "payload": {"message": message, **payload}, "client_id": client_id}
+
+        def answer() -> str | None:
+            for frame in self.frames:
+                if frame["data"].get("client_id") == client_id:
+                    if frame["type"] == "error":
+                        raise AssertionError(f"the message was refused: {frame}")
+                    if "run_id" in frame:
+                        return str(frame["run_id"])
+            return None
+
+        async with asyncio.timeout(20):
+            while True:
+                socket = await self._connected()
+                with contextlib.suppress(ConnectionClosed):
+                    await socket.send(**command)
+                async with self._changed:
+                    await self._changed.wait_for(lambda: answer() or self.socket is not socket or not socket.is_open)
+                if run_id := answer():
+                    return run_id
+
+    async def send(self, type: str, **fields: Any) -> None:
+        """One command on the present socket, waiting for one where there is none."""
+        await (await self._connected()).send(type, **fields)
+
+    async def until(self, condition: Callable[[Tab], bool], *, timeout: float = 20) -> None:
+        """Return when the tab is as the condition asks."""
+        try:
+            async with asyncio.timeout(timeout), self._changed:
+                await self._changed.wait_for(lambda: self._task.done() or condition(self.tab))
+        except TimeoutError:
+            types = [frame["type"] for frame in self.frames][-40:]
+            raise TimeoutError(
+                f"the tab did not become what was waited for within {timeout} s; closed with {self.close_codes}; "
+                f"last frames {types}; state {self.tab.state()}"
+            ) from None
+        if self._task.done():
+            self._task.result()
+            assert condition(self.tab), f"the tab was told not to come back: {self.close_codes}"
+
+    async def until_ended(self, run_id: str | None = None, *, timeout: float = 20) -> None:
+        """Return when this run has ended, or where none is named, when there was one and none is active."""
+        if run_id is None:
+            await self.until(lambda tab: bool(tab.runs) and not tab.active, timeout=timeout)
+        else:
+            await self.until(lambda tab: run_id in tab.runs and run_id not in tab.active, timeout=timeout)
+
+    async def until_current(self, *, timeout: float = 20) -> None:
+        """Return when the log has nothing that this tab does not have: asked with a ping."""
+        socket = await self._connected()
+        mark = uuid.uuid4().hex
+        await socket.send("ping", timestamp=mark)
+        await self.until(
+            lambda tab: any(f["type"] == "pong" and f["data"]["timestamp"] == mark for f in self.frames), timeout=timeout
+        )
+        await self.until(lambda tab: tab.seq >= tab.head and not tab.resuming, timeout=timeout)
+
+    async def offline(self) -> None:
+        """Lose the network until `online()`."""
+        self._online.clear()
+        if self.socket:
+            await self.socket.vanish()
+
+    def online(self) -> None:
+        self._online.set()
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        if self.socket:
+            await self.socket.close()
+        if not self._task.cancelled():
+            self._task.result()
+
+    async def __aenter__(self) -> Self:
+        await self.until(lambda tab: tab.epoch is not None and not tab.resuming)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    async def _connected(self) -> Socket:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._task.done() or (self.socket and self.socket.is_open))
+        assert self.socket, f"the tab was told not to come back: {self.close_codes}"
+        return self.socket
+
+    async def _live(self) -> None:
+        turn = 0
+        while True:
+            await self._online.wait()
+            door = self._doors[turn % len(self._doors)]
+            turn += 1
+            try:
+                socket = await open_socket(door, self._user, self.session_id)
+            except (OSError, InvalidStatus, ConnectionClosed, TimeoutError, EOFError):
+                await asyncio.sleep(self._retry)
+                continue
+            self._owed = asyncio.Queue()
+            socket.on_frame = self._took
+            self.socket = socket
+            paying = asyncio.create_task(self._pay(socket, self._owed))
+            try:
+                await socket.connection.wait_closed()
+                await asyncio.wait({socket._reader})
+            finally:
+                paying.cancel()
+            self.close_codes.append(await socket.closed())
+            async with self._changed:
+                self._changed.notify_all()
+            if COME_BACK_BELOW <= self.close_codes[-1] < 5000:
+                return
+            await asyncio.sleep(self._retry)
+
+    def _took(self, frame: Frame) -> None:
+        self.frames.append(frame)
+        for command in self.tab.apply(frame):
+            self._owed.put_nowait(command)
+        self._owed.put_nowait({})
+
+    async def _pay(self, socket: Socket, owed: asyncio.Queue[Frame]) -> None:
+        """Send what the reducer asked for, and let those who wait look at the tab again."""
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                command = await owed.get()
+                if command:
+                    await socket.send(**command)
+                else:
+                    async with self._changed:
+                        self._changed.notify_all()
+
+
+def open_tab(doors: Door | Sequence[Door], user: Any, session_id: str) -> LiveTab:
+    """A tab of this user's; `async with` waits until it has all there is. Several doors: it goes to the next when one closes."""
+    return LiveTab(doors if isinstance(doors, Sequence) else [doors], user, session_id)
