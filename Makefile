@@ -19,10 +19,10 @@ run: $(VENV)/requirements.stamp ## Start the site on http://127.0.0.1:8000 (PORT
 	@exec $(BIN)/python manage.py serve
 
 test: $(VENV)/requirements-model.stamp ## Lint, types, migrations, JavaScript, Python and browser tests
-	@exec $(BIN)/python scripts/checks.py
+	@exec $(BIN)/python -m scripts.checks
 
 lint: $(VENV)/requirements-dev.stamp ## The fast checks alone: ruff, mypy, eslint
-	@exec $(BIN)/python scripts/checks.py lint types
+	@exec $(BIN)/python -m scripts.checks lint types
 
 fmt: $(VENV)/requirements-dev.stamp ## Format the Python code and put right what can be put right by machine
 	$(BIN)/ruff check --fix --show-fixes .
@@ -34,7 +34,7 @@ lock: $(VENV)/requirements-dev.stamp ## Pin anew what the requirements*.in files
 	$(LOCK) $(UPGRADE) --no-deps requirements-model.in -o requirements-model.txt
 
 vendor: $(VENV)/requirements-dev.stamp ## Fetch the page's vendored libraries anew and note their checksums
-	$(BIN)/python scripts/checks.py vendor
+	$(BIN)/python -m scripts.checks vendor
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Glassbox needs Python 3.11 or newer; none was found. Name one: make PYTHON=/path/to/python3 run" >&2; exit 1; }

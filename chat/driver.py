@@ -362,6 +362,11 @@ def current() -> Driver:
     return _drivers[loop]
 
 
+def forget() -> None:
+    """Let the next call of `current` make a new driver, after this loop's was closed."""
+    _drivers.pop(asyncio.get_running_loop(), None)
+
+
 async def stop(session_id: int) -> runs.Stopping:
     """Record that the session's run is to stop and tell whoever drives it; the run has ended when its end is recorded."""
     stopping = await query(runs.stop, session_id)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import login
-from django.contrib.auth.forms import UserCreationForm
+from django.contrib.auth.forms import UserCreationForm, UsernameField
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView
 from django.http import Http404, HttpRequest, HttpResponse
@@ -20,15 +20,17 @@ from reasoning_site.first_admin import has_admin
 
 class SignIn(LoginView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Django's, and what the page says to somebody without an account: whether they can make one, or must make the first."""
+        """Django's, and what to tell somebody without an account: can they make one, or is there none at all yet?"""
         return super().get_context_data(sign_up=settings.SIGN_UP, has_admin=has_admin(), **kwargs)
 
 
 class SignUpForm(UserCreationForm):  # type: ignore[type-arg] # generic in its stubs alone
     """A new account. Without an e-mail address its password cannot be reset by its owner."""
 
-    class Meta(UserCreationForm.Meta):
+    class Meta:
+        model = User
         fields = ("username", "email")
+        field_classes = {"username": UsernameField}
 
 
 @never_cache

@@ -24,7 +24,7 @@ class AdminExists(Exception):
 
 
 def first_admin_path() -> str | None:
-    """The path of a link that makes the first administrator, good for `FIRST_ADMIN_SECONDS`; None where there is one."""
+    """The path of a link that makes the first administrator, good for `FIRST_ADMIN_SECONDS`; None if there is one."""
     if has_admin():
         return None
     return reverse("first_admin", args=[signing.dumps("first admin", salt=_SALT)])
@@ -34,7 +34,7 @@ def first_admin_path() -> str | None:
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
 def first_admin(request: HttpRequest, token: str) -> HttpResponse:
-    """Make the first administrator and sign in. A link that is used, too old or not ours gets a page that says what to do."""
+    """Make the first administrator and sign in. A link that is used, old or not ours is answered with what to do."""
     if has_admin():
         return _refused(request, "used")
     try:
@@ -43,7 +43,7 @@ def first_admin(request: HttpRequest, token: str) -> HttpResponse:
         return _refused(request, "expired")
     except signing.BadSignature:
         return _refused(request, "invalid")
-    form = UserCreationForm(request.POST or None)
+    form: UserCreationForm[User] = UserCreationForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             user = make_first_admin(form)
@@ -55,9 +55,9 @@ def first_admin(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def make_first_admin(form: UserCreationForm[User]) -> User:
-    """Save the form's user as a superuser. Raises AdminExists where there is one already; of two at once, one gets it."""
+    """Save the form's user as a superuser. Raises AdminExists if there is one already; of two at once, one gets it."""
     with transaction.atomic():
-        # Whoever holds this row asks and answers alone. (SQLite knows no such lock; there a transaction holds the database.)
+        # Whoever holds this row asks and answers alone. On SQLite, which locks no rows, the transaction does it.
         ContentType.objects.select_for_update().get(app_label="auth", model="user")
         if has_admin():
             raise AdminExists

@@ -18,8 +18,8 @@ from chat.models import ChatSession
 
 logger = logging.getLogger(__name__)
 
-# A database that hangs keeps the thread that asks it. These are the most that questions about it can ever hold; the site's
-# own threads stay free, and a question that finds none waits its time and says so.
+# A database that hangs keeps the thread that asks it. Questions can hold these two and no more; the site's own threads
+# stay free, and a question that finds neither waits its time and says so.
 _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="readyz")
 
 
@@ -33,7 +33,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 async def readyz(request: HttpRequest) -> JsonResponse:
-    """200 where database and channel layer both answer in time, else 503; each part's state is `ok` or what is wrong."""
+    """200 if database and channel layer both answer in time, else 503; each part's state is `ok` or what is wrong."""
     loop = asyncio.get_running_loop()
     database, channel_layer = await asyncio.gather(
         _state("database", loop.run_in_executor(_threads, _ask_database)),

@@ -1,4 +1,4 @@
-"""What must be on the disk before the site can serve: its directory, its tables, its static files. All of it is made once."""
+"""What must be on the disk before the site can serve: its directory, its tables, its static files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import django
-from django.apps import apps
 from django.conf import settings
+from django.contrib.staticfiles.apps import StaticFilesConfig
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.db import connection
@@ -21,7 +21,7 @@ Report = Callable[[str], None]
 
 
 def prepare(report: Report) -> None:
-    """Make what is missing and bring up to date what is not; `report` gets one line for each thing done, none for the rest.
+    """Make what is missing and renew what is old; `report` gets one line for each thing done, none for the rest.
 
     Of several processes that start at once in one `DATA_DIR`, one does the work and the others wait for it.
     """
@@ -66,9 +66,8 @@ def _static_files_digest() -> str:
     """Changes with any static file's name or content, and with what turns them into what is served."""
     storage = settings.STORAGES["staticfiles"]["BACKEND"]
     digest = hashlib.sha256(f"{storage} {django.__version__} {version('whitenoise')}".encode())
-    ignored = apps.get_app_config("staticfiles").ignore_patterns
     for finder in get_finders():
-        for path, files in finder.list(ignored):
+        for path, files in finder.list(StaticFilesConfig.ignore_patterns):
             with files.open(path) as file:
                 digest.update(f"\0{path}\0".encode() + hashlib.sha256(file.read()).digest())
     return digest.hexdigest()

@@ -7,13 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
-from whitenoise.middleware import WhiteNoiseMiddleware
+from whitenoise.middleware import WhiteNoiseMiddleware  # type: ignore[import-untyped]
 
 
-class StaticFilesMiddleware(WhiteNoiseMiddleware):
+class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc] # WhiteNoise has no types
     @staticmethod
     def serve(static_file: Any, request: HttpRequest) -> HttpResponse:
-        """The whole file at once. Under ASGI, Django reads a streamed one whole all the same, and warns of it each time."""
+        """The whole file at once: under ASGI, Django reads a streamed one whole all the same, and warns of it."""
         answer = static_file.get_response(request.method, request.META)
         response = HttpResponse(b"" if answer.file is None else answer.file.read(), status=int(answer.status))
         if answer.file is not None:

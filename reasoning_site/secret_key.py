@@ -9,7 +9,7 @@ from django.core.management.utils import get_random_secret_key
 
 
 def kept_secret_key(path: Path) -> str:
-    """The key in the file, which is made with mode 0600 if it is missing; of two processes that make it at once, one wins."""
+    """The key in the file, made with mode 0600 where it is missing; of two processes that make it at once, one wins."""
     try:
         return path.read_text().strip()
     except FileNotFoundError:

@@ -61,7 +61,10 @@ class SiteServer(Server):  # type: ignore[misc] # daphne has no types
 
 
 def wait_until_it_answers(host: str, port: int) -> bool:
-    """Ask `/healthz` until it answers, for `START_SECONDS` at most. The first request also starts what runs beside requests."""
+    """Ask `/healthz` until it answers, for `START_SECONDS` at most; say whether it did.
+
+    As the first request of all, it also starts what the application runs beside requests.
+    """
     until = time.monotonic() + settings.START_SECONDS
     while time.monotonic() < until:
         connection = http.client.HTTPConnection(host, port, timeout=settings.START_SECONDS)

@@ -14,7 +14,7 @@ from reasoning_site.secret_key import kept_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# --- the environment ---------------------------------------------------------------------------------------------------
+# --- the environment --------------------------------------------------------------------------------------------------
 
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var"))).resolve()
 DEBUG = env.flag("DEBUG")
@@ -54,7 +54,7 @@ EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=True)
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "glassbox@localhost")
 
-# --- the server --------------------------------------------------------------------------------------------------------
+# --- the server -------------------------------------------------------------------------------------------------------
 
 # A frame over 64 KiB is refused with a sentence; past this the server closes the socket without reading on.
 DAPHNE_WEBSOCKET_MAX_MESSAGE_SIZE = DAPHNE_WEBSOCKET_MAX_FRAME_SIZE = 128 * 1024
@@ -64,7 +64,7 @@ STOP_SECONDS = 5
 READY_SECONDS = 2
 FIRST_ADMIN_SECONDS = 24 * 60 * 60
 
-# --- security ----------------------------------------------------------------------------------------------------------
+# --- security ---------------------------------------------------------------------------------------------------------
 
 SECRET_KEY = env.text("SECRET_KEY") or kept_secret_key(DATA_DIR / "secret_key")
 CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
@@ -99,7 +99,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# --- Django ------------------------------------------------------------------------------------------------------------
+# --- Django -----------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
     # Ahead of Daphne, whose `runserver` it wraps: WhiteNoise serves the static files there as well.
@@ -148,8 +148,8 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": DATA_DIR / "glassbox.sqlite3",
-        # A transaction takes its write lock when it begins: one that reads first and writes later would fail with "database
-        # is locked" as soon as two run at once.
+        # A transaction takes its write lock when it begins: one that reads first and writes later would fail with
+        # "database is locked" as soon as two run at once.
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
             "timeout": 10,
@@ -161,7 +161,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        # The idle time-out must be longer than the longest silence between two announcements; pub/sub has none of its own.
+        # The idle time-out must be longer than the longest silence between two announcements; pub/sub has none of
+        # its own.
         "CONFIG": {"hosts": [{"address": REDIS_URL}], "prefix": "glassbox"},
     }
     if REDIS_URL

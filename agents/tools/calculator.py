@@ -146,7 +146,11 @@ def _bounded(number: Number) -> Number:
 
 def written(number: Number) -> str:
     """The number as people write it: whole numbers in full, others to 15 significant digits (0.1 + 0.2 is 0.3)."""
-    return str(number) if isinstance(number, int) else f"{number:.15g}"
+    try:
+        return str(number) if isinstance(number, int) else f"{number:.15g}"
+    except ValueError:
+        # Python writes out 4,300 digits unless its own settings say less.
+        raise CalculationError("The result has too many digits to be written out.") from None
 
 
 @tool

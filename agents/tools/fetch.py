@@ -27,7 +27,6 @@ MAX_CHARACTERS = 12_000
 MAX_REDIRECTS = 5
 MAX_URL = 2_000
 CONNECT_TIMEOUT = 5.0
-PARSE_TIMEOUT = 2.0
 
 PORTS = frozenset({80, 443})
 """The ports of the web: others are where the inner services of a public machine listen."""
@@ -219,7 +218,7 @@ def _rendered(page: Page) -> str:
     text = _decoded(page)
     title = ""
     if "html" in page.content_type:
-        title, text = readable(text, enough=MAX_CHARACTERS, seconds=PARSE_TIMEOUT)
+        title, text = readable(text, enough=MAX_CHARACTERS)
     text = text.strip() or "(The page holds no text.)"
     note = ""
     if len(text) > MAX_CHARACTERS:

@@ -46,6 +46,7 @@ export class Resume {
     } else if (frame.type === "resumed") {
       const progress = this.#asked === null || this.#state().seq > this.#asked;
       this.#asked = null;
+      this.#clear(); // it was set to wait for this answer
       if (frame.data.more && progress) this.#ask();
     }
     this.#check();

@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-        parser.add_argument("--port", type=int, default=settings.PORT, help="the port; 0 is any free one (default: $PORT or 8000)")
+        parser.add_argument("--port", type=int, default=settings.PORT, help="0 is any free one (default: %(default)s)")
 
     def handle(self, *, host: str, port: int, **options: Any) -> None:
         # The database and everything else we make is nobody else's to read, also in a directory that is open to all.
@@ -38,18 +38,18 @@ class Command(BaseCommand):
 
     def _serve(self, host: str, port: int) -> None:
         path = first_admin_path()
-        server = SiteServer(
-            get_default_application(),
-            host=host,
-            port=port,
-            ready=lambda server: threading.Thread(target=self._announce, args=(server, host, path), daemon=True).start(),
-        )
+
+        def announce(server: SiteServer) -> None:
+            # In a thread, as it asks the server and waits for the answer.
+            threading.Thread(target=self._announce, args=(server, host, path), daemon=True).start()
+
+        server = SiteServer(get_default_application(), host=host, port=port, ready=announce)
         server.run()
         if server.abort_start:
             raise CommandError(_cannot_listen(host, port, "it was taken a moment ago"))
 
     def _announce(self, server: SiteServer, host: str, path: str | None) -> None:
-        """Runs in a thread beside the server, as it asks the server and waits for it."""
+        """Once the site answers, say where it is and, if `path` makes its first administrator, how to get in."""
         reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
         if not wait_until_it_answers(reachable, server.port):
             self.stderr.write("The site does not answer. Its log says why; Ctrl-C stops it.")
@@ -59,7 +59,8 @@ class Command(BaseCommand):
         self._say(f"Glassbox is at {address}/ (Ctrl-C stops it)")
         if path is not None:
             hours = settings.FIRST_ADMIN_SECONDS // 3600
-            self._say(f"It has no administrator yet. This link makes the first one, once, within {hours} hours:\n  {address}{path}")
+            self._say(f"It has no administrator yet. This link makes the first one, once, within {hours} hours:")
+            self._say(f"  {address}{path}")
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
@@ -79,8 +80,9 @@ def _refuse_taken_port(host: str, port: int) -> None:
         raise CommandError(f"There is no port {port}; ports go from 1 to 65535.") from None
     except OSError as error:
         reasons = {errno.EADDRINUSE: "another program uses it", errno.EACCES: "it is not yours to use"}
-        raise CommandError(_cannot_listen(host, port, reasons.get(error.errno or 0, error.strerror or str(error)))) from None
+        reason = reasons.get(error.errno or 0, error.strerror or str(error))
+        raise CommandError(_cannot_listen(host, port, reason)) from None
 
 
 def _cannot_listen(host: str, port: int, reason: str) -> str:
-    return f"Cannot listen on port {port} of {host}: {reason}. Choose another port, for example: PORT={port + 1} make run"
+    return f"Cannot listen on port {port} of {host}: {reason}. Choose another port, for example PORT={port + 1}."

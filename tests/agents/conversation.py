@@ -1,0 +1,50 @@
+"""Talking to an agent from a test: one question in, every message of the run out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
+from langgraph.graph.state import CompiledStateGraph
+
+from agents.context import Excerpt, RunContext
+
+Search = Callable[[str, int], Awaitable[list[Excerpt]]]
+
+
+async def nothing_found(query: str, limit: int) -> list[Excerpt]:
+    return []
+
+
+async def converse(
+    agent: CompiledStateGraph[Any, RunContext, Any, Any],
+    question: str,
+    *,
+    history: Sequence[BaseMessage] = (),
+    search: Search = nothing_found,
+) -> list[BaseMessage]:
+    """The messages that the agent adds to the conversation, streamed and put together as the site does it."""
+    said: list[BaseMessage] = []
+    async for part in agent.astream(
+        {"messages": [*history, HumanMessage(question)]},
+        context=RunContext(search_sessions=search),
+        stream_mode="updates",
+        version="v2",
+    ):
+        for update in part["data"].values():
+            said += (update or {}).get("messages", [])
+    return said
+
+
+def answers(said: Sequence[BaseMessage]) -> list[AIMessage]:
+    return [message for message in said if isinstance(message, AIMessage)]
+
+
+def results(said: Sequence[BaseMessage]) -> list[ToolMessage]:
+    return [message for message in said if isinstance(message, ToolMessage)]
+
+
+def blocks(chunks: Sequence[AIMessageChunk], kind: str) -> list[str]:
+    """What the chunks' blocks of one kind say, `text` or `reasoning`, as the site reads it."""
+    return [str(block[kind]) for chunk in chunks for block in chunk.content_blocks if block["type"] == kind]  # type: ignore[literal-required]

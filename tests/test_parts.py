@@ -1,0 +1,218 @@
+"""The real parts do what tests rely on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import openai
+import pytest
+import redis
+
+from tests.parts.child import Child, DiedEarly
+from tests.parts.model_server import (
+    Attempts,
+    Cut,
+    Garbage,
+    Gate,
+    Hang,
+    ModelServer,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    Turn,
+    Usage,
+    stepped,
+)
+from tests.parts.redis_server import RedisServer
+from tests.parts.site_process import NewSite, Site
+from tests.parts.socket_client import Tab, open_socket, open_tab
+
+
+class TestChild:
+    def test_dies_with_a_test_run_that_is_killed(self, tmp_path: Path) -> None:
+        run = (
+            "import pathlib, time\n"
+            "from tests.parts.child import Child\n"
+            f"child = Child(['sleep', '600'], log=pathlib.Path({str(tmp_path / 'log')!r}))\n"
+            "print(child.pid, flush=True)\n"
+            "time.sleep(600)"
+        )
+        with subprocess.Popen([sys.executable, "-c", run], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            pid = int(process.stdout.readline())
+            os.kill(pid, 0)
+            process.kill()
+        deadline = time.monotonic() + 5
+        while _is_alive(pid):
+            assert time.monotonic() < deadline, "the child outlived its test run"
+            time.sleep(0.01)
+
+    def test_says_what_a_process_wrote_that_died_early(self, tmp_path: Path) -> None:
+        child = Child([sys.executable, "-c", "raise SystemExit('no such luck')"], log=tmp_path / "log")
+        with pytest.raises(DiedEarly, match="no such luck"):
+            child.wait_until(lambda: False, timeout=10)
+
+
+class TestRedisServer:
+    def test_forgets_everything_in_a_restart_and_keeps_its_port(self, own_redis: RedisServer) -> None:
+        with redis.Redis.from_url(own_redis.url) as client:
+            client.set("a", "1")
+            own_redis.restart()
+            assert client.get("a") is None
+
+    def test_answers_nothing_while_it_is_paused(self, own_redis: RedisServer) -> None:
+        with redis.Redis.from_url(own_redis.url, socket_timeout=0.1, retry=None) as client:
+            own_redis.pause()
+            with pytest.raises(redis.exceptions.TimeoutError):
+                client.ping()
+            own_redis.resume()
+            assert client.ping()
+
+
+class TestModelServer:
+    async def test_streams_a_turn_as_it_is_scripted(self, model_server: ModelServer) -> None:
+        name = model_server.script(
+            [Reasoning("hm hm"), Text("a b"), ToolCall("calculator", {"expression": "6*7"}), Usage(3, 4, 1)]
+        )
+        chunks = await _chunks(model_server, f"script:{name}")
+        deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
+        assert [delta.reasoning_content for delta in deltas if hasattr(delta, "reasoning_content")] == ["hm", " hm"]
+        assert [delta.content for delta in deltas if delta.content] == ["a", " b"]
+        calls = [delta.tool_calls[0] for delta in deltas if delta.tool_calls]
+        assert len(calls) == 4
+        assert "".join(call.function.arguments for call in calls) == '{"expression": "6*7"}'
+        assert chunks[-1].usage.completion_tokens == 4
+
+    async def test_takes_the_next_turn_by_the_messages_of_the_request(self, model_server: ModelServer) -> None:
+        name = model_server.script([Text("first")], [Text("second")])
+        asked = {"role": "user", "content": f"script:{name}"}
+        assert await _answer(model_server, [asked]) == "first"
+        assert await _answer(model_server, [asked, {"role": "assistant", "content": "first"}]) == "second"
+        assert await _answer(model_server, [{"role": "user", "content": "hello"}]) == "You said: hello"
+
+    async def test_waits_at_a_gate_until_it_is_opened(self, model_server: ModelServer) -> None:
+        name = model_server.script(stepped("gate", [Text("one two")]))
+        asking = asyncio.create_task(_chunks(model_server, f"script:{name}"))
+        await model_server.at("gate")
+        assert model_server.requests(name)[0].chunks == 1
+        model_server.open("gate")
+        await model_server.at("gate", 2)
+        assert model_server.requests(name)[0].chunks == 2
+        model_server.open("gate")
+        await asking
+
+    @pytest.mark.parametrize(
+        ("fault", "error"),
+        [
+            ([Refusal(500)], openai.InternalServerError),
+            ([Refusal(429, retry_after=1)], openai.RateLimitError),
+            ([Text("half"), Cut()], openai.APIConnectionError),
+            ([Text("half"), Garbage()], ValueError),
+        ],
+        ids=["500", "429", "cut", "garbage"],
+    )
+    async def test_fails_as_it_is_scripted_and_then_recovers(
+        self, model_server: ModelServer, fault: Turn, error: type[Exception]
+    ) -> None:
+        name = model_server.script(Attempts([fault, [Text("fine")]]))
+        with pytest.raises(error):
+            await _chunks(model_server, f"script:{name}")
+        assert await _answer(model_server, [{"role": "user", "content": f"script:{name}"}]) == "fine"
+
+    @pytest.mark.parametrize("wait", [Hang(), Gate("never")], ids=["hang", "gate"])
+    async def test_notes_that_the_client_left(self, model_server: ModelServer, wait: Hang | Gate) -> None:
+        name = model_server.script([Text("a"), wait])
+        asking = asyncio.create_task(_chunks(model_server, f"script:{name}"))
+        await model_server.until(lambda requests: bool(requests) and requests[-1].chunks == 2)
+        asking.cancel()
+        requests = await model_server.until(lambda requests: requests[-1].end is not None)
+        assert requests[-1].end == "disconnected"
+
+
+class TestTab:
+    def test_answers_a_gap_with_a_resume_and_drops_what_it_has(self) -> None:
+        tab = Tab()
+        message = {"type": "message", "seq": 1, "run_id": "r", "data": {}}
+        assert tab.apply(message) == tab.apply(message) == []
+        assert tab.apply({**message, "seq": 3}) == [{"type": "resume", "after": 1}]
+        assert tab.transcript() == [message]
+
+    def test_counts_a_draft_in_utf_16(self) -> None:
+        tab = Tab()
+        tab.apply({"type": "message", "seq": 1, "run_id": "r", "data": {}})
+        tab.apply({"type": "reasoning_start", "seq": 2, "run_id": "r", "data": {"attempt": 1}})
+        delta = {"attempt": 1, "call": 1, "step": 1, "type": "thought", "iteration": 1}
+        tab.apply({"type": "reasoning_delta", "run_id": "r", "data": {**delta, "offset": 0, "content": "a😀"}})
+        tab.apply({"type": "reasoning_delta", "run_id": "r", "data": {**delta, "offset": 1, "content": "😀b"}})
+        assert tab.state()["runs"]["r"]["drafts"] == {1: ("thought", "a😀b")}
+        asked = tab.apply({"type": "reasoning_delta", "run_id": "r", "data": {**delta, "offset": 9, "content": "z"}})
+        assert asked == [{"type": "resume", "after": 2}]
+
+
+class TestSite:
+    async def test_a_tab_follows_a_run_to_what_the_database_says(self, site: Site, model_server: ModelServer) -> None:
+        name = model_server.script([Text("Forty"), Gate("middle"), Text("-two.")])
+        async with open_tab(site, site.new_user(), "parts-run") as tab:
+            run_id = await tab.say(f"script:{name}")
+            await model_server.at("middle")
+            await tab.until(lambda tab: tab.state()["runs"][run_id]["drafts"] != {})
+            model_server.open("middle")
+            await tab.until_ended(run_id)
+            events = site.events("parts-run")
+            assert [frame["seq"] for frame in tab.transcript()] == [event["seq"] for event in events]
+            assert {frame["run_id"] for frame in tab.transcript()} == {run_id}
+            assert [event["content"] for event in events if event["step_type"] == "final_answer"] == ["Forty-two."]
+
+    async def test_a_tab_goes_to_another_server_when_its_own_is_killed(
+        self, new_site: NewSite, own_redis: RedisServer
+    ) -> None:
+        site = new_site(servers=2, redis=own_redis)
+        async with open_tab(site.servers, site.new_user(), "parts-kill") as tab:
+            site.servers[0].kill()
+            await tab.until_ended(await tab.say("hello"))
+            assert site.servers[1].running
+            assert not site.servers[0].running
+
+    async def test_a_socket_is_told_when_a_server_is_asked_to_end(self, new_site: NewSite) -> None:
+        site = new_site()
+        socket = await open_socket(site, site.new_user(), "parts-term")
+        assert (await socket.receive())["type"] == "connected"
+        code = await asyncio.to_thread(site.servers[0].term)
+        assert (code, await socket.closed()) == (0, 4000)
+
+    def test_a_site_that_cannot_start_shows_why(self, new_site: NewSite) -> None:
+        with pytest.raises(DiedEarly, match="MAX_ITERATIONS"):
+            new_site(MAX_ITERATIONS="many")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # Nobody may have waited for it yet.
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+async def _chunks(server: ModelServer, message: str) -> list[openai.types.chat.ChatCompletionChunk]:
+    async with openai.AsyncOpenAI(base_url=server.base_url, api_key="none", max_retries=0) as client:
+        async with await client.chat.completions.create(
+            model="scripted",
+            messages=[{"role": "user", "content": message}],
+            stream=True,
+            stream_options={"include_usage": True},
+        ) as stream:
+            return [chunk async for chunk in stream]
+
+
+async def _answer(server: ModelServer, messages: list[dict[str, str]]) -> str | None:
+    async with openai.AsyncOpenAI(base_url=server.base_url, api_key="none", max_retries=0) as client:
+        answer = await client.chat.completions.create(model="scripted", messages=messages)  # type: ignore[arg-type]
+        return answer.choices[0].message.content
