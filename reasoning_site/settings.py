@@ -121,12 +121,12 @@ MIDDLEWARE = [
     "reasoning_site.middleware.StaticFilesMiddleware",
     "reasoning_site.middleware.PermissionsPolicyMiddleware",
     "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "reasoning_site.urls"
 ASGI_APPLICATION = "reasoning_site.asgi.application"
@@ -208,6 +208,8 @@ LOGGING = {
         "django": {"handlers": [], "level": "WARNING"},
         # Nobody's fault here, and as many as strangers like: pages that do not exist, forms without a token.
         "django.request": {"level": "ERROR"},
+        # A traceback for each request by another name. Whoever sends one by mistake is told on the page.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         # What `runserver` says about each request.
         "django.channels.server": {"level": "INFO"},
         "agents": {"level": "INFO"},

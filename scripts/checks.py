@@ -88,7 +88,12 @@ def javascript(environment: dict[str, str]) -> str:
     install_packages(TOP, environment)
     files = sorted(str(path.relative_to(TOP)) for path in (TOP / "tests" / "js").rglob("*.test.*js"))
     return command(
-        "node", "--test", "--test-reporter=spec", *files, environment=environment, counts=r"^(. |# )?(tests|pass|fail) \d+$"
+        "node",
+        "--test",
+        "--test-reporter=spec",
+        *files,
+        environment=environment,
+        counts=r"^(. |# )?(tests|pass|fail) \d+$",
     )
 
 
@@ -139,7 +144,9 @@ def main(names: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="glassbox-checks-") as data_dir:
         environment = {**os.environ, "DATA_DIR": data_dir, "PYTHONUNBUFFERED": "1"}
         outcomes = [run(name, known[name], environment) for name in names or CHECKS]
-    say(f"\n== {'passed' if all(outcome.passed for outcome in outcomes) else 'FAILED'} in {time.monotonic() - begun:.0f} s ==")
+    say(
+        f"\n== {'passed' if all(outcome.passed for outcome in outcomes) else 'FAILED'} in {time.monotonic() - begun:.0f} s =="
+    )
     for outcome in outcomes:
         say(f"{'ok  ' if outcome.passed else 'FAIL'} {outcome.name:<11}{outcome.seconds:5.0f} s  {outcome.closing}")
     return 0 if all(outcome.passed for outcome in outcomes) else 1

@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 # Before anything imports the settings: no developer's data, key or server may take part in a test.
 DATA_DIR = Path(tempfile.mkdtemp(prefix="glassbox-tests-"))

@@ -14,13 +14,12 @@ import pytest
 import redis
 
 from tests.parts.child import Child, DiedEarly
-from tests.parts.model_server import (
+from tests.parts.model_script import (
     Attempts,
     Cut,
     Garbage,
     Gate,
     Hang,
-    ModelServer,
     Reasoning,
     Refusal,
     Text,
@@ -29,9 +28,11 @@ from tests.parts.model_server import (
     Usage,
     stepped,
 )
+from tests.parts.model_server import ModelServer
 from tests.parts.redis_server import RedisServer
 from tests.parts.site_process import NewSite, Site
-from tests.parts.socket_client import Tab, open_socket, open_tab
+from tests.parts.socket_client import open_socket, open_tab
+from tests.parts.tab import Tab
 
 
 class TestChild:

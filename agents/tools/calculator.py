@@ -12,7 +12,8 @@ from langchain_core.tools import ToolException, tool
 TIMEOUT = 2.0
 
 MAX_LENGTH = 500
-MAX_DEPTH = 50
+# Long enough for a sum of as many terms as fit into MAX_LENGTH: each term nests the ones before it.
+MAX_DEPTH = 260
 MAX_DIGITS = 1_000
 
 Number = int | float
@@ -128,7 +129,7 @@ def _value(node: ast.expr, depth: int) -> Number:
             return _bounded(_OPERATORS[type(op)](_value(left, depth - 1), _value(right, depth - 1)))
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS:
             return _bounded(FUNCTIONS[name](*(_value(arg, depth - 1) for arg in args)))
-        case ast.Name(id=name) | ast.Call(func=ast.Name(id=name)):
+        case ast.Name(id=name) | ast.Call(func=ast.Name(id=name)) if name not in FUNCTIONS:
             known = ", ".join(sorted((*FUNCTIONS, *_CONSTANTS)))
             raise CalculationError(f"“{name}” is not known here; known are {known}.")
         case _:

@@ -230,7 +230,9 @@ PLAIN: list[Piece] = ["x"]
 
 async def test_history_is_rebuilt_from_the_log() -> None:
     """The model sees earlier questions, tool calls with their results, and answers; not its reasoning, not a call cut off."""
-    first = steps(await say(ScriptedModel([Think("hm"), "Let me", Call("calculator", {"expression": "2*3"})], ["Six."])))
+    first = steps(
+        await say(ScriptedModel([Think("hm"), "Let me", Call("calculator", {"expression": "2*3"})], ["Six."]))
+    )
     cut_off = [Step(number=1, type=StepType.TOOL_USE, content="", iteration=1, tool_name="slow", call_id="z")]
     conversation = history.messages(
         [history.Turn(message="two times three?", steps=first), history.Turn(message="and?", steps=cut_off)], ask="go"

@@ -27,7 +27,9 @@ from tests.parts.socket_client import Frame, Tab
 class InProcessTab:
     """A `Tab` on a socket of the real ASGI application. `resuming=False` is a client of the first table."""
 
-    def __init__(self, application: Any, cookie: str, session_id: str, *, resuming: bool = True, query: str = "") -> None:
+    def __init__(
+        self, application: Any, cookie: str, session_id: str, *, resuming: bool = True, query: str = ""
+    ) -> None:
         self.tab = Tab()
         self.frames: list[Frame] = []
         self.close_code: int | None = None
@@ -56,7 +58,8 @@ class InProcessTab:
         await self._socket.send_json_to({"type": type, **fields})
 
     async def send_raw(self, text: str | None = None, *, binary: bytes | None = None) -> None:
-        await self._socket.send_to(text_data=text, bytes_data=binary)
+        content = {"text": text} if binary is None else {"bytes": binary}
+        await self._socket.send_input({"type": "websocket.receive", **content})
 
     async def say(self, message: str, *, client_id: str | None = None, **payload: Any) -> str:
         """Send a message; returns its run's id once it is accepted."""
@@ -82,7 +85,15 @@ class InProcessTab:
         return found[0]
 
     async def until(self, condition: Callable[[Tab], bool], *, timeout: float = 10) -> None:
-        await self._wait(lambda: condition(self.tab), "the tab did not become what was waited for", timeout)
+        """Return when the tab is as the condition asks; one that names a run that the tab does not know yet is not met."""
+
+        def holds() -> bool:
+            try:
+                return condition(self.tab)
+            except KeyError:
+                return False
+
+        await self._wait(holds, "the tab did not become what was waited for", timeout)
 
     async def until_ended(self, run_id: str | None = None, *, timeout: float = 10) -> None:
         if run_id is None:

@@ -1,75 +1,39 @@
-"""People, and a session with a run and its events, as rows."""
+"""People. Models are imported late: pytest reads this file before Django is set up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
-from django.contrib.auth.models import User
-from django.test import Client
-from django.utils import timezone
 
-from chat.models import ChatSession, Event, EventType, Run, RunState
-
-PASSWORD = "a long pass phrase of the tests"
-
-NewSession = Callable[..., ChatSession]
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 
 @pytest.fixture
 def owner(db: None) -> User:
-    return User.objects.create_user("owner", "owner@example.com", PASSWORD)
+    return _user("owner")
 
 
 @pytest.fixture
 def other(db: None) -> User:
-    return User.objects.create_user("other", "other@example.com", PASSWORD)
+    return _user("other")
 
 
 @pytest.fixture
 def staff(db: None) -> User:
     """May enter the admin, and has been given no permission there."""
-    return User.objects.create_user("staff", "staff@example.com", PASSWORD, is_staff=True)
+    return _user("staff", is_staff=True)
 
 
 @pytest.fixture
 def superuser(db: None) -> User:
-    return User.objects.create_superuser("superuser", "superuser@example.com", PASSWORD)
+    return _user("superuser", is_staff=True, is_superuser=True)
 
 
-def client_of(user: User | None) -> Client:
-    client = Client(enforce_csrf_checks=True)
-    if user is not None:
-        client.force_login(user)
-    return client
+def _user(name: str, **more: bool) -> User:
+    from django.contrib.auth.models import User
 
+    from tests.site.rows import PASSWORD
 
-def make_session(owner: User, public_id: str = "s1", *, text: str = "text", tool: str = "calculator") -> ChatSession:
-    """A session with one ended run, whose message, tool and answer are `text` and `tool`."""
-    session = ChatSession.objects.create(public_id=public_id, owner=owner, title=text, agent="researcher", head=3)
-    now = timezone.now()
-    run = Run.objects.create(
-        session=session,
-        client_id="c1",
-        seq=1,
-        message=text,
-        agent="researcher",
-        model="demo",
-        state=RunState.COMPLETED,
-        ended_at=now,
-    )
-    facts = [(EventType.MESSAGE, None), (EventType.STEP, "tool_use"), (EventType.RUN_END, None)]
-    for seq, (kind, step_type) in enumerate(facts, start=1):
-        Event.objects.create(
-            session=session,
-            seq=seq,
-            run=run,
-            type=kind,
-            step=1 if step_type else None,
-            step_type=step_type or "",
-            tool_name=tool if step_type else "",
-            content=text,
-            data={"arguments": {text: text}},
-            created_at=now,
-        )
-    return session
+    return User.objects.create_user(name, f"{name}@example.com", PASSWORD, **more)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
 from chat.models import ChatSession, Event, Run
 from reasoning_site.first_admin import first_admin_path
-from tests.site.conftest import client_of, make_session
+from tests.site.rows import PASSWORD, client_of, make_session
 
 SIGN_IN = "/accounts/login/?next="
 ADMIN_SIGN_IN = "/admin/login/?next="
@@ -64,8 +65,8 @@ def test_a_session_of_somebody_else_is_answered_as_one_that_does_not_exist(owner
 
 def test_staff_who_may_view_sessions_see_them_in_the_admin(staff: User, owner: User) -> None:
     session = make_session(owner)
-    permissions = {"view_chatsession", "view_run", "view_event"}
-    staff.user_permissions.set(_permissions(permissions))
+    names = ["view_chatsession", "view_run", "view_event"]
+    staff.user_permissions.set(Permission.objects.filter(codename__in=names))
     client = client_of(staff)
     assert client.get(f"/admin/chat/chatsession/{session.pk}/change/").status_code == 200
     assert client.get("/admin/chat/event/").status_code == 200
@@ -134,7 +135,7 @@ def test_cookies_are_for_this_site_and_not_for_scripts(owner: User) -> None:
     assert csrf["httponly"]
     assert csrf["samesite"] == "Lax"
     signed_in = Client()
-    answer = signed_in.post("/accounts/login/", {"username": "owner", "password": "a long pass phrase of the tests"})
+    answer = signed_in.post("/accounts/login/", {"username": "owner", "password": PASSWORD})
     login = answer.cookies["sessionid"]
     assert login["httponly"]
     assert login["samesite"] == "Lax"
@@ -164,7 +165,7 @@ class _Inline(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags += 1
         named = dict(attrs)
-        is_data = named.get("type") in ("application/json", "importmap-none")
+        is_data = named.get("type") == "application/json"
         if tag == "style" or "style" in named or (tag == "script" and "src" not in named and not is_data):
             self.found.append(self.get_starttag_text() or tag)
         for name, value in attrs:
@@ -175,13 +176,5 @@ class _Inline(HTMLParser):
                 self.found.append(self.get_starttag_text() or tag)
 
 
-def _permissions(names: set[str]) -> list[object]:
-    from django.contrib.auth.models import Permission
-
-    return list(Permission.objects.filter(codename__in=names))
-
-
 def _without_tokens(page: HttpResponse) -> str:
-    import re
-
     return re.sub(r'name="csrfmiddlewaretoken" value="[^"]+"', "", page.text)

@@ -1,0 +1,252 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import fc from "fast-check";
+
+import { Outbox, chatFrame, clean, newClientId } from "../../static/chat/outbox.js";
+import { FakeClock } from "./clock.mjs";
+import { shared } from "./server.mjs";
+
+const MAX = 64 * 1024;
+
+class FakeStorage {
+  #items = new Map();
+  full = false;
+  get length() {
+    return this.#items.size;
+  }
+  key(at) {
+    return [...this.#items.keys()][at] ?? null;
+  }
+  getItem(key) {
+    return this.#items.get(key) ?? null;
+  }
+  setItem(key, value) {
+    if (this.full) throw new DOMException("full", "QuotaExceededError");
+    this.#items.set(key, value);
+  }
+  removeItem(key) {
+    this.#items.delete(key);
+  }
+}
+
+/** One page: its outbox on a storage and a clock that other pages may share. */
+function tab({ storage = new FakeStorage(), clock = new FakeClock(), key = "1.s" } = {}) {
+  const sent = [];
+  const link = { up: true };
+  const outbox = new Outbox({ storage, clock, key, maxBytes: MAX, send: (frame) => link.up && sent.push(frame) > 0 });
+  return { storage, clock, sent, link, outbox };
+}
+
+const say = (message) => ({ message, agent_name: "researcher", enable_reasoning: true });
+const states = ({ outbox }) => outbox.entries.map(({ message, state }) => [message, state]);
+
+test("what is typed while offline waits, and goes out once when the connection is up", () => {
+  const page = tab();
+  page.outbox.add(say("Hello"));
+  assert.deepEqual(states(page), [["Hello", "waiting"]]);
+  assert.deepEqual(page.sent, []);
+  page.outbox.opened();
+  assert.deepEqual(states(page), [["Hello", "sent"]]);
+  const [frame] = page.sent;
+  assert.deepEqual(frame, { type: "chat", payload: say("Hello"), client_id: frame.client_id });
+  page.outbox.confirm(frame.client_id);
+  page.outbox.confirm(frame.client_id);
+  assert.deepEqual(states(page), []);
+  assert.equal(page.storage.length, 0);
+  page.clock.pass(1e6);
+  assert.equal(page.sent.length, 1);
+});
+
+test("it outlives a reload, with the same client_id", () => {
+  const first = tab();
+  first.outbox.add(say("Hello"));
+  first.outbox.opened();
+  const second = tab({ storage: first.storage, clock: first.clock });
+  assert.deepEqual(states(second), [["Hello", "waiting"]]);
+  second.outbox.opened();
+  assert.deepEqual(second.sent, first.sent);
+});
+
+test("another user's or another session's entries are not seen", () => {
+  const { storage, outbox } = tab({ key: "1.s" });
+  outbox.add(say("Mine"));
+  for (const key of ["2.s", "1.t", "1.s2", "11.s"]) assert.deepEqual(tab({ storage, key }).outbox.entries, []);
+});
+
+test("messages go out one after the other, in the order of typing", () => {
+  const page = tab();
+  for (const word of ["one", "two", "three"]) page.outbox.add(say(word));
+  page.outbox.opened();
+  const words = () => page.sent.map(({ payload }) => payload.message);
+  assert.deepEqual(words(), ["one"]);
+  page.outbox.confirm(page.sent[0].client_id);
+  assert.deepEqual(words(), ["one", "two"]);
+  page.outbox.confirm(page.sent[1].client_id);
+  assert.deepEqual(words(), ["one", "two", "three"]);
+});
+
+test("what was sent and not confirmed is sent again on the next connection, and after a while on this one", () => {
+  const page = tab();
+  page.outbox.opened();
+  page.outbox.add(say("Hello"));
+  page.outbox.closed();
+  assert.deepEqual(states(page), [["Hello", "waiting"]]);
+  page.outbox.opened();
+  assert.equal(page.sent.length, 2);
+  page.clock.pass(9_999);
+  assert.equal(page.sent.length, 2);
+  page.clock.pass(1);
+  assert.equal(page.sent.length, 3);
+  assert.equal(new Set(page.sent.map(({ client_id }) => client_id)).size, 1);
+});
+
+test("a refused message is kept as failed, with the reason, until it is retried or discarded; others go on", () => {
+  const page = tab();
+  page.outbox.opened();
+  page.outbox.add(say("Bad"));
+  page.outbox.add(say("Good"));
+  const [{ client_id }] = page.sent;
+  page.outbox.refuse(client_id, "unknown_agent", "There is no such agent.");
+  assert.deepEqual(states(page), [["Bad", "failed"], ["Good", "sent"]]);
+  assert.equal(page.outbox.entries[0].error, "There is no such agent.");
+  page.outbox.confirm(page.sent[1].client_id);
+  assert.deepEqual(states(tab(page)), [["Bad", "failed"]], "a reload does not forget it");
+  page.outbox.retry(client_id);
+  assert.deepEqual(states(page), [["Bad", "sent"]]);
+  assert.equal(page.sent.at(-1).client_id, client_id);
+  page.outbox.refuse(client_id, "unknown_agent", "No.");
+  page.outbox.discard(client_id);
+  assert.deepEqual(states(page), []);
+  assert.equal(page.storage.length, 0);
+});
+
+test("a full queue is no failure: the message waits and tries again", () => {
+  const page = tab();
+  page.outbox.opened();
+  page.outbox.add(say("Patient"));
+  page.outbox.refuse(page.sent[0].client_id, "queue_full", "The queue is full.");
+  assert.deepEqual(states(page), [["Patient", "waiting"]]);
+  page.clock.pass(4_999);
+  assert.equal(page.sent.length, 1);
+  page.clock.pass(1);
+  assert.equal(page.sent.length, 2);
+});
+
+test("two tabs share it: one sends, both see it leave", () => {
+  const one = tab();
+  const two = tab(one);
+  one.outbox.opened();
+  two.outbox.opened();
+  const { client_id } = one.outbox.add(say("Hello"));
+  const key = `glassbox.outbox.1.s.${client_id}`;
+  two.outbox.changedElsewhere(key);
+  assert.deepEqual(states(two), [["Hello", "sent"]]);
+  assert.equal(two.sent.length, 0);
+  two.outbox.confirm(client_id);
+  one.outbox.changedElsewhere(key);
+  assert.deepEqual([states(one), states(two)], [[], []]);
+  one.clock.pass(1e6);
+  assert.equal(one.sent.length + two.sent.length, 1);
+});
+
+test("a tab that is connected sends what another one, offline, has typed", () => {
+  const offline = tab();
+  const online = tab(offline);
+  online.outbox.opened();
+  const { client_id } = offline.outbox.add(say("Take this"));
+  online.outbox.changedElsewhere(`glassbox.outbox.1.s.${client_id}`);
+  assert.equal(online.sent.length, 1);
+});
+
+test("what another tab has sent and never got confirmed is sent by this one after a while", () => {
+  const gone = tab();
+  const here = tab(gone);
+  here.outbox.opened();
+  gone.outbox.opened();
+  const { client_id } = gone.outbox.add(say("Hello"));
+  here.outbox.changedElsewhere(`glassbox.outbox.1.s.${client_id}`);
+  here.clock.pass(9_999);
+  assert.equal(here.sent.length, 0);
+  here.clock.pass(1);
+  assert.equal(here.sent.length, 1);
+});
+
+test("a storage that is full, forbidden or broken costs the reload, not the message", () => {
+  const page = tab();
+  page.storage.full = true;
+  page.outbox.opened();
+  page.outbox.add(say("Hello"));
+  assert.equal(page.sent.length, 1);
+  const bare = new Outbox({ storage: null, clock: page.clock, key: "x", maxBytes: MAX, send: () => true });
+  bare.add(say("Hello"));
+  assert.equal(bare.entries.length, 1);
+  const broken = new FakeStorage();
+  broken.setItem("glassbox.outbox.1.s.a", "{");
+  broken.setItem("glassbox.outbox.1.s.b", '{"client_id":"other"}');
+  broken.setItem("glassbox.outbox.1.s.c", "null");
+  assert.deepEqual(tab({ storage: broken }).outbox.entries, []);
+});
+
+test("NUL and lone surrogates are taken out; pairs stay", () => {
+  assert.equal(clean("a\0b\ud800c\udc00d🎉"), "abcd🎉");
+  const page = tab();
+  page.outbox.opened();
+  page.outbox.add(say("x\0\ud83d"));
+  assert.equal(page.sent[0].payload.message, "x");
+});
+
+test("an empty message and one too large for a frame are refused with a sentence", () => {
+  const { outbox } = tab();
+  for (const empty of ["", "  \n\t", "\u00a0\u2003", "\u0085", "\0"]) assert.match(outbox.problem(say(empty)), /nothing to send/);
+  assert.equal(outbox.problem(say("x")), "");
+  const room = MAX - new TextEncoder().encode(JSON.stringify(chatFrame({ ...say(""), client_id: newClientId() }))).length;
+  assert.equal(outbox.problem(say("x".repeat(room))), "");
+  assert.match(outbox.problem(say("x".repeat(room + 1))), /too long: it takes 64\.0 KiB/);
+  assert.match(outbox.problem(say("é".repeat(room / 2 + 1))), /too long/);
+  assert.match(outbox.problem(say('"'.repeat(room / 2 + 1))), /too long/);
+});
+
+test("client_ids are as the wire takes them, also where there is no crypto.randomUUID", () => {
+  assert.match(newClientId(), /^[0-9a-f]{32}$/);
+  assert.notEqual(newClientId(), newClientId());
+  assert.equal(newClientId((bytes) => bytes.fill(7)), "07".repeat(16));
+});
+
+test("what the page sends has the form of the frames that both suites share", () => {
+  const frame = chatFrame({ ...say("Hello"), client_id: newClientId() });
+  const twin = shared.commands.accepted.find(({ type, client_id }) => type === "chat" && client_id);
+  assert.deepEqual(Object.keys(frame).sort(), Object.keys(twin).sort());
+  assert.deepEqual(Object.keys(frame.payload).sort(), Object.keys(twin.payload).sort());
+});
+
+test("whatever connections, reloads and confirmations do, each message is taken once and none is lost", () => {
+  const acts = ["add", "open", "close", "reload", "deliver", "lose", "wait"];
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...acts), { maxLength: 60 }), (names) => {
+      let page = tab();
+      const typed = [];
+      const taken = []; // the server: each client_id once
+      const take = ({ client_id, payload }) => {
+        if (!taken.some((known) => known.client_id === client_id)) taken.push({ client_id, message: payload.message });
+        page.outbox.confirm(client_id);
+      };
+      const act = {
+        add: () => typed.push(page.outbox.add(say(`message ${typed.length}`)).message),
+        open: () => page.outbox.opened(),
+        close: () => page.outbox.closed(),
+        reload: () => (page = tab(page)),
+        deliver: () => page.sent.splice(0).forEach(take),
+        lose: () => page.sent.splice(0),
+        wait: () => page.clock.pass(11_000),
+      };
+      for (const name of names) act[name]();
+      page.outbox.closed();
+      page.outbox.opened();
+      while (page.sent.length) act.deliver();
+      assert.deepEqual(taken.map(({ message }) => message), typed);
+      assert.deepEqual(page.outbox.entries, []);
+    }),
+    { numRuns: 300, seed: 20 },
+  );
+});
