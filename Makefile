@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install --no-compile
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .PHONY: help run test lint fmt lock vendor
@@ -21,8 +21,8 @@ run: $(VENV)/requirements.stamp ## Start the site on http://127.0.0.1:8000 (PORT
 test: $(VENV)/requirements-model.stamp ## Lint, types, migrations, JavaScript, Python and browser tests
 	@exec $(BIN)/python -m scripts.checks
 
-lint: $(VENV)/requirements-dev.stamp ## The fast checks alone: ruff, mypy, eslint
-	@exec $(BIN)/python -m scripts.checks lint types
+lint: $(VENV)/requirements-dev.stamp ## The checks that run nothing: ruff, eslint, mypy
+	@exec $(BIN)/python -m scripts.checks lint format eslint types
 
 fmt: $(VENV)/requirements-dev.stamp ## Format the Python code and put right what can be put right by machine
 	$(BIN)/ruff check --fix --show-fixes .

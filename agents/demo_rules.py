@@ -187,11 +187,23 @@ def expressions(text: str) -> list[str]:
         while (match := _TOKEN.match(text, end)) and (match.start(1) == end or tokens):
             tokens.append(match[1])
             end = match.end()
-        if (term := _term(tokens)) is not None:
-            found.append(term)
+        found += [term for part in _parted(tokens) if (term := _term(part)) is not None]
         # Past the word, so that no operator is found in the middle of one.
         start = end if end > start else start + max(1, len(re.match(r"\w*", text[start:])[0]))  # type: ignore[index]
     return found
+
+
+def _parted(tokens: list[str]) -> list[list[str]]:
+    """The tokens between the commas that stand outside of parentheses."""
+    parts: list[list[str]] = [[]]
+    depth = 0
+    for item in tokens:
+        depth += {"(": 1, ")": -1}.get(item, 0)
+        if item == "," and depth <= 0:
+            parts.append([])
+        else:
+            parts[-1].append(item)
+    return parts
 
 
 def _term(tokens: list[str]) -> str | None:
@@ -202,18 +214,23 @@ def _term(tokens: list[str]) -> str | None:
         tokens.pop(0)
     while tokens.count(")") > tokens.count("(") and tokens[-1] == ")":
         tokens.pop()
-    has_number = any(token[0] in "0123456789." or token in _CONSTANTS for token in tokens)
+    has_number = any(item[0] in "0123456789." or item in _CONSTANTS for item in tokens)
     has_work = any(
-        token in _OPERATORS or (token.isalnum() and token[0].isalpha() and token not in _CONSTANTS) for token in tokens
+        item in _OPERATORS or (item.isalnum() and item[0].isalpha() and item not in _CONSTANTS) for item in tokens
     )
     if not has_number or not has_work or (len(tokens) == 2 and tokens[0] in "-−"):
         return None
     if tokens.count("(") != tokens.count(")"):
         return None
     joined = ""
-    for token in tokens:
-        number = token.replace(",", "") if token[0].isdigit() else token
-        joined += f" {number} " if number in _OPERATORS else f"{number} " if number == "," else number
+    for before, item in zip(["(", *tokens], tokens, strict=False):
+        is_sign = item in {"-", "−", "+"} and (before in _OPERATORS or before in {"(", ","})
+        if item in _OPERATORS and not is_sign:
+            joined += f" {item} "
+        elif item == ",":
+            joined += ", "
+        else:
+            joined += item.replace(",", "")
     return " ".join(joined.split())
 
 

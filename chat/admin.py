@@ -77,7 +77,7 @@ class RunAdmin(ReadOnly):
 
 @admin.register(Event)
 class EventAdmin(ReadOnly):
-    list_display = ["__str__", "session", "type", "step_type", "iteration", "tool_name", "excerpt", "created_at"]
+    list_display = ["__str__", "session", "iteration", "tool_name", "excerpt", "created_at"]
     list_filter = ["type", "step_type", "tool_name", "created_at"]
     list_select_related = ["session"]
     ordering = ["-session_id", "seq"]

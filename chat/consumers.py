@@ -39,16 +39,27 @@ SECOND_LOOK_SECONDS = 1.0
 
 
 class ChatConsumer(AsyncWebsocketConsumer):
-    """See the module. `live` is false while the client fetches pages of the log: then announcements wait in the log."""
+    """See the module. Announcements wait in the log while the client fetches pages of it (`paging`), and while too much is on
+    its way and not acknowledged (`behind_since`); then nothing is sent, so that a slow reader costs a bounded amount of memory."""
 
     session: ChatSession
     user: AbstractBaseUser
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # Without the layer a socket can't have a channel of its own; then it lives by asking the log.
+        if not await events.layer_answers():
+            self.channel_layer_alias = None
+        await super().__call__(scope, receive, send)
+
     async def connect(self) -> None:
         await self.accept()
+        self.left = False
         self.cursor = 0
         self.epoch = ""
-        self.live = True
+        self.paging = False
+        self.behind_since: float | None = None
+        self.resume_waiting: protocol.Resume | None = None
+        self.no_pieces_until = 0.0
         self.joined = False
         self.stopping: set[str] = set()
         self.slowed = 0.0
@@ -61,12 +72,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self._open()
         except (DatabaseError, InterfaceError):
             logger.exception("A socket could not be opened")
-            await self.close(Close.TRY_AGAIN)
+            await self._leave(Close.TRY_AGAIN)
 
     async def _open(self) -> None:
         user = await query(logins.user_of, self.login) if self.login else None
         if user is None:
-            await self.close(Close.SIGNED_OUT)
+            await self._leave(Close.SIGNED_OUT)
             return
         self.user = user
         wanted = parse_qs(self.scope["query_string"].decode("utf-8", "replace")).get("agent_name", [""])[-1]
@@ -79,10 +90,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 access.open_session, user, public_id, agent=wanted or None, default_agent=registry.DEFAULT_AGENT
             )
         except access.NotYours:
-            await self.close(Close.NOT_FOUND)
+            await self._leave(Close.NOT_FOUND)
             return
         # Joined first, read after: what is recorded in between comes twice rather than never.
-        await self._join()
+        self.joined = await self._join()
         self.cursor, self.epoch = await query(events.head_of, self.session.pk)
         await self._send(
             protocol.connected(
@@ -95,30 +106,34 @@ class ChatConsumer(AsyncWebsocketConsumer):
         )
         self.asking = asyncio.create_task(self._keep_asking())
 
-    async def _join(self) -> None:
-        joined = [
-            await events.join(events.group_name(self.session.pk), self.channel_name),
-            await events.join(logins.group_name(self.user.pk), self.channel_name),
-        ]
-        self.joined = all(joined)
+    async def _join(self) -> bool:
+        """Join the groups of the session and of the user; False where the layer fails, and then it is tried again."""
+        if self.channel_layer is None:
+            return False
+        for group in (events.group_name(self.session.pk), logins.group_name(self.user.pk)):
+            if not await events.join(group, self.channel_name):
+                return False
+        return True
 
     async def disconnect(self, code: int) -> None:
         if self.asking is None:
             return
         self.asking.cancel()
-        await events.leave(events.group_name(self.session.pk), self.channel_name)
-        await events.leave(logins.group_name(self.user.pk), self.channel_name)
+        if self.channel_layer is not None:
+            for group in (events.group_name(self.session.pk), logins.group_name(self.user.pk)):
+                await events.leave(group, self.channel_name)
 
     # --- from the browser ---
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        if self.asking is None or not await self._pace(len(text_data or bytes_data or "")):
+        if self.left or self.asking is None or not await self._pace(len(text_data or bytes_data or "")):
             return
         try:
             command = protocol.parse(text_data, bytes_data)
             if isinstance(command, protocol.Ack):
                 self.bucket.give_back(1 - ACK_COST)
                 self.window.acknowledge(command.frames)
+                await self._go_on()
                 return
             if not await self._is_signed_in():
                 return
@@ -212,8 +227,13 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def _resume(self, command: protocol.Resume) -> None:
         """Send one page of the log, after which either the client asks for the next or is live."""
+        if self.window.is_full:
+            self.resume_waiting = command
+            return
+        self.resume_waiting = None
         async with self.sending:
             self.window.watched = True
+            self.behind_since = None
             after = command.after
             head, epoch = await query(events.head_of, self.session.pk)
             if after > head or (command.epoch is not None and command.epoch != epoch):
@@ -230,11 +250,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 await self._forward(recorded.texts, recorded.ends)
                 through = recorded.seq
             head = max(head, page[-1].seq if page else 0)
-            self.live = through >= head
+            self.paging = through < head
             self.cursor = through
-            await self._send(protocol.resumed(through=through, head=head, more=not self.live, epoch=epoch))
-        if self.live:
-            await driver.want_drafts(self.session.pk, self.channel_name)
+            await self._send(protocol.resumed(through=through, head=head, more=self.paging, epoch=epoch))
+        await self._want_drafts()
 
     # --- from the group ---
 
@@ -242,16 +261,22 @@ class ChatConsumer(AsyncWebsocketConsumer):
         """The short way for frames that only need forwarding: Channels' own costs a thread hop for every message."""
         match message["type"]:
             case "draft":
-                if self.live:
+                if self._has_room() and self.no_pieces_until <= asyncio.get_running_loop().time():
                     await self._send(message["text"])
+            case "drafts":
+                self.no_pieces_until = 0.0
+                if self._has_room():
+                    for text in message["texts"]:
+                        await self._send(text)
             case "recorded":
                 await self._recorded(message)
             case _:
                 await super().dispatch(message)
 
     async def _recorded(self, message: dict[str, Any]) -> None:
-        if not self.live or message["seq"] <= self.cursor:
+        if message["seq"] <= self.cursor or not self._has_room():
             return
+        self.no_pieces_until = 0.0
         async with self.sending:
             if message["seq"] == self.cursor + 1:
                 self.cursor += 1
@@ -273,14 +298,39 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _catch_up(self) -> None:
         """Send what is recorded after the cursor."""
         async with self.sending:
-            while self.live:
+            while self._has_room():
                 page = await query(events.read_after, self.session.pk, self.cursor, limit=PAGE_EVENTS)
                 for event in page:
+                    if not self._has_room():
+                        return
                     recorded = events.recorded(event)
                     self.cursor = recorded.seq
                     await self._forward(recorded.texts, recorded.ends)
                 if len(page) < PAGE_EVENTS:
                     return
+
+    def _has_room(self) -> bool:
+        """Whether the client can be sent what happens now."""
+        if self.behind_since is None and self.window.is_full:
+            self.behind_since = asyncio.get_running_loop().time()
+        return not (self.left or self.paging or self.behind_since is not None)
+
+    async def _go_on(self) -> None:
+        """The client has read what was on its way: send what it missed meanwhile."""
+        if self.behind_since is None or self.window.is_full:
+            return
+        self.behind_since = None
+        if self.resume_waiting is not None:
+            await self._resume(self.resume_waiting)
+            return
+        await self._catch_up()
+        await self._want_drafts()
+
+    async def _want_drafts(self) -> None:
+        if self.channel_layer is not None and self._has_room():
+            # A piece without what comes before it is of no use to the client; it would only ask again.
+            self.no_pieces_until = asyncio.get_running_loop().time() + settings.LAYER_SECONDS
+            await driver.want_drafts(self.session.pk, self.channel_name)
 
     async def _forward(self, texts: list[str], ends: str | None) -> None:
         for text in texts:
@@ -295,12 +345,18 @@ class ChatConsumer(AsyncWebsocketConsumer):
         while True:
             await asyncio.sleep(ASKING_SECONDS)
             now = asyncio.get_running_loop().time()
+            if self.behind_since is not None and now - self.behind_since > settings.SLOW_SECONDS:
+                await self._leave(Close.TOO_SLOW)
+                return
             due = now - asked_at >= settings.HEARTBEAT_SECONDS
             if not (due or self.stopping or not self.joined):
                 continue
             try:
-                if not self.joined:
-                    await self._join()
+                if not self.joined and self.channel_layer is None and await events.layer_answers():
+                    # Only a new socket can have a channel: the client comes back at once and goes on where it is.
+                    await self._leave(Close.GOING_AWAY)
+                    return
+                self.joined = self.joined or await self._join()
                 await self._catch_up()
                 if due:
                     asked_at = now
@@ -320,19 +376,24 @@ class ChatConsumer(AsyncWebsocketConsumer):
         return False
 
     async def _send(self, text: str) -> None:
-        if not self.window.send(len(text)):
-            await self._leave(Close.TOO_SLOW)
+        if self.left:
             return
-        with contextlib.suppress(RuntimeError):  # The server says so where the socket closed a moment ago.
+        self.window.send(len(text))
+        try:
             await self.base_send({"type": "websocket.send", "text": text})
+        except RuntimeError as error:
+            # Servers raise it where the socket closed a moment ago. What was not sent is in the log.
+            logger.info("A frame was not sent: %s", error)
+            await self._leave(Close.TRY_AGAIN)
 
     async def _leave(self, code: Close) -> None:
         """Close for a reason of ours; nothing is sent after it."""
-        self.live = False
+        self.left = True
         if self.asking is not None and self.asking is not asyncio.current_task():
             self.asking.cancel()
         with contextlib.suppress(RuntimeError):
-            await self.close(code)
+            # A plain number: Daphne's WebSocket library takes no subclass of it.
+            await self.close(int(code))
 
 
 def _unknown_agent() -> str:

@@ -16,6 +16,8 @@ from agents.steps import Delta, Discard, Step, StepType
 from chat import protocol
 
 SLOWEST_SECONDS = 0.5
+# No frame of a draft is long: servers and proxies bound the size of a message, and a client acknowledges by frames.
+PIECE_LENGTH = 32 * 1024
 # The pause grows to this many times what the last message was late or took: a loaded process tells less often.
 PATIENCE = 4
 
@@ -99,7 +101,7 @@ class Drafts:
         """The drafts whole, as frames from offset 0, for somebody who comes in the middle."""
         if self._tell is None:
             return []
-        return [self._frame(draft, offset=0, text=draft.text()) for draft in self._drafts.values()]
+        return [text for draft in self._drafts.values() for text in self._frames(draft, offset=0, text=draft.text())]
 
     async def keep_telling(self) -> None:
         """Send what is new, again and again, until cancelled."""
@@ -116,13 +118,22 @@ class Drafts:
                     text = "".join(draft.untold)
                     draft.untold.clear()
                     offset, draft.told = draft.told, draft.told + utf16_length(text)
-                    await self._tell(self._frame(draft, offset=offset, text=text))
+                    for frame in self._frames(draft, offset=offset, text=text):
+                        await self._tell(frame)
             pause = min(max(settings.DELTA_SECONDS, PATIENCE * (loop.time() - began)), SLOWEST_SECONDS)
             try:
                 async with asyncio.timeout(pause):
                     await self._urgent.wait()
             except TimeoutError:
                 pass
+
+    def _frames(self, draft: Draft, *, offset: int, text: str) -> list[str]:
+        frames = []
+        for start in range(0, max(len(text), 1), PIECE_LENGTH):
+            piece = text[start : start + PIECE_LENGTH]
+            frames.append(self._frame(draft, offset=offset, text=piece))
+            offset += utf16_length(piece)
+        return frames
 
     def _frame(self, draft: Draft, *, offset: int, text: str) -> str:
         return protocol.reasoning_delta(

@@ -254,9 +254,9 @@ class Driver:
 
     async def _listen(self) -> None:
         layer = get_channel_layer()
-        self._channel = await layer.new_channel("driver")
         while True:
             try:
+                self._channel = self._channel or await layer.new_channel("driver")
                 message = await layer.receive(self._channel)
             except Exception as error:  # The layer's errors have no common base; stops still come by the database.
                 logger.warning("The driver could not listen: %s", type(error).__name__)
@@ -267,8 +267,8 @@ class Driver:
                     continue
                 match message["type"]:
                     case "draft.wanted":
-                        for text in driving.drafts.so_far():
-                            await events.reply(message["channel"], {"type": "draft", "text": text})
+                        drafts = {"type": "drafts", "texts": driving.drafts.so_far()}
+                        await events.reply(message["channel"], drafts)
                     case "stop.wanted":
                         await self._stop_asked([driving])
 

@@ -159,6 +159,11 @@ async def leave(group: str, channel: str) -> bool:
     return await _attempt(f"leaving {group}", get_channel_layer().group_discard(group, channel))
 
 
+async def layer_answers() -> bool:
+    """Whether the channel layer takes a message now."""
+    return await tell("nobody", {"type": "nothing"})
+
+
 async def _attempt(what: str, call: Awaitable[None]) -> bool:
     try:
         async with asyncio.timeout(settings.LAYER_SECONDS):

@@ -44,14 +44,17 @@ class Window:
     _unacknowledged: deque[tuple[int, int]] = field(default_factory=deque)
     watched: bool = False
 
-    def send(self, size: int) -> bool:
-        """Count a frame of so many bytes; False where too much is on its way: the client reads too slowly."""
+    @property
+    def is_full(self) -> bool:
+        """Too much is on its way: nothing more is sent until the client has acknowledged some of it."""
+        return self.bytes > self.limit
+
+    def send(self, size: int) -> None:
+        """Count a frame of so many bytes."""
         self.sent += 1
-        if not self.watched:
-            return True
-        self._unacknowledged.append((self.sent, size))
-        self.bytes += size
-        return self.bytes <= self.limit
+        if self.watched:
+            self._unacknowledged.append((self.sent, size))
+            self.bytes += size
 
     def acknowledge(self, frames: int) -> None:
         """The client has handled that many frames since it connected."""

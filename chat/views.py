@@ -1,4 +1,4 @@
-"""The pages: one session each, with the list of the others beside it. What happens in a session comes over its socket."""
+"""The pages: one session each, the list of the others beside it. What happens in a session comes over its socket."""
 
 from __future__ import annotations
 

@@ -10,10 +10,24 @@ from typing import Any
 
 from daphne.endpoints import build_endpoint_description_strings
 from daphne.server import Server
-from daphne.ws_protocol import WebSocketProtocol
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.conf import settings
 
 from chat.protocol import Close
+
+
+class SiteSocket(WebSocketProtocol):  # type: ignore[misc] # daphne has no types
+    """A socket whose bound on size is for what comes in. The library would refuse to send a long answer by it, too."""
+
+    def serverSend(self, content: str | bytes, binary: bool = False) -> None:  # noqa: N802 - daphne's name
+        bound, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
+        try:
+            super().serverSend(content, binary)
+        finally:
+            self.maxMessagePayloadSize = bound
+
+
+WebSocketFactory.protocol = SiteSocket
 
 
 class SiteServer(Server):  # type: ignore[misc] # daphne has no types

@@ -1,7 +1,7 @@
 """Run the project's checks, part by part, and end with every runner's own count.
 
-`python -m scripts.checks` runs all of them; `python -m scripts.checks lint types` runs the named ones. A part that fails
-does not keep the later ones from running; the exit code is 1 if any failed.
+`python -m scripts.checks` runs all of them; `python -m scripts.checks lint types` runs the named ones. A part that
+fails does not keep the later ones from running; the exit code is 1 if any failed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def say(text: str) -> None:
 
 
 def command(*words: str, environment: dict[str, str], counts: str = "") -> str:
-    """Run one command, its output passed on as it comes. Returns its last line, or the last ones that match `counts`."""
+    """Run one command, its output passed on as it comes. Returns its last line, or the lines that match `counts`."""
     say(f"$ {' '.join(words)}")
     lines: list[str] = []
     with subprocess.Popen(
@@ -67,12 +67,17 @@ def install_packages(folder: Path, environment: dict[str, str]) -> None:
 
 
 def lint(environment: dict[str, str]) -> str:
-    closing = command(PYTHON, "-m", "ruff", "check", ".", environment=environment)
-    closing += "; " + command(PYTHON, "-m", "ruff", "format", "--check", ".", environment=environment)
+    return command(PYTHON, "-m", "ruff", "check", ".", environment=environment)
+
+
+def layout(environment: dict[str, str]) -> str:
+    return command(PYTHON, "-m", "ruff", "format", "--check", ".", environment=environment)
+
+
+def eslint(environment: dict[str, str]) -> str:
     environment = with_node(environment)
     install_packages(TOP, environment)
-    command("npm", "run", "--silent", "lint", environment=environment)
-    return closing + "; eslint passed"
+    return command("npm", "run", "--silent", "lint", environment=environment) or "All checks passed!"
 
 
 def types(environment: dict[str, str]) -> str:
@@ -115,6 +120,8 @@ def vendor(environment: dict[str, str]) -> str:
 
 CHECKS: dict[str, Callable[[dict[str, str]], str]] = {
     "lint": lint,
+    "format": layout,
+    "eslint": eslint,
     "types": types,
     "migrations": migrations,
     "javascript": javascript,
@@ -144,12 +151,11 @@ def main(names: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="glassbox-checks-") as data_dir:
         environment = {**os.environ, "DATA_DIR": data_dir, "PYTHONUNBUFFERED": "1"}
         outcomes = [run(name, known[name], environment) for name in names or CHECKS]
-    say(
-        f"\n== {'passed' if all(outcome.passed for outcome in outcomes) else 'FAILED'} in {time.monotonic() - begun:.0f} s =="
-    )
+    passed = all(outcome.passed for outcome in outcomes)
+    say(f"\n== {'passed' if passed else 'FAILED'} in {time.monotonic() - begun:.0f} s ==")
     for outcome in outcomes:
         say(f"{'ok  ' if outcome.passed else 'FAIL'} {outcome.name:<11}{outcome.seconds:5.0f} s  {outcome.closing}")
-    return 0 if all(outcome.passed for outcome in outcomes) else 1
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -9,6 +10,8 @@ from pathlib import Path
 
 # Before anything imports the settings: no developer's data, key or server may take part in a test.
 DATA_DIR = Path(tempfile.mkdtemp(prefix="glassbox-tests-"))
+# Not a pytest hook: none is called where the run ends before it has begun.
+atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
 _KEPT = {"CHROMIUM", "CI", "HOME", "LANG", "LC_ALL", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV"}
 _KEPT_PREFIXES = ("COVERAGE", "HYPOTHESIS", "LD_", "PLAYWRIGHT", "PYTEST", "PYTHON", "SSL_CERT")
 for _name in list(os.environ):
@@ -30,13 +33,9 @@ def pytest_configure() -> None:
     from django.conf import settings
 
     (DATA_DIR / "static").mkdir(exist_ok=True)
-    # In the tests' own process nobody runs collectstatic, and nobody needs a slow password hash; the site's processes, which
-    # the tests start, have both as they are deployed.
+    # In the tests' own process nobody runs collectstatic, and nobody needs a slow password hash; the site's processes,
+    # which the tests start, have both as they are deployed.
     settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     # A file, as in production: in memory all threads would share one connection's cache and its locks.
     settings.DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "in_process.sqlite3")}
-
-
-def pytest_unconfigure() -> None:
-    shutil.rmtree(DATA_DIR, ignore_errors=True)

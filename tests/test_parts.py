@@ -12,6 +12,7 @@ from pathlib import Path
 import openai
 import pytest
 import redis
+from openai.types.chat import ChatCompletionChunk
 
 from tests.parts.child import Child, DiedEarly
 from tests.parts.model_script import (
@@ -85,9 +86,10 @@ class TestModelServer:
         deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
         assert [delta.reasoning_content for delta in deltas if hasattr(delta, "reasoning_content")] == ["hm", " hm"]
         assert [delta.content for delta in deltas if delta.content] == ["a", " b"]
-        calls = [delta.tool_calls[0] for delta in deltas if delta.tool_calls]
+        calls = [delta.tool_calls[0].function for delta in deltas if delta.tool_calls]
         assert len(calls) == 4
-        assert "".join(call.function.arguments for call in calls) == '{"expression": "6*7"}'
+        assert "".join(call.arguments or "" for call in calls if call) == '{"expression": "6*7"}'
+        assert chunks[-1].usage
         assert chunks[-1].usage.completion_tokens == 4
 
     async def test_takes_the_next_turn_by_the_messages_of_the_request(self, model_server: ModelServer) -> None:
@@ -202,14 +204,15 @@ def _is_alive(pid: int) -> bool:
     return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-async def _chunks(server: ModelServer, message: str) -> list[openai.types.chat.ChatCompletionChunk]:
+async def _chunks(server: ModelServer, message: str) -> list[ChatCompletionChunk]:
     async with openai.AsyncOpenAI(base_url=server.base_url, api_key="none", max_retries=0) as client:
-        async with await client.chat.completions.create(
+        stream = await client.chat.completions.create(
             model="scripted",
             messages=[{"role": "user", "content": message}],
             stream=True,
             stream_options={"include_usage": True},
-        ) as stream:
+        )
+        async with stream:
             return [chunk async for chunk in stream]
 
 

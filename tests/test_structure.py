@@ -1,7 +1,7 @@
 """The structure holds: who may import whom, where each thing has its one home, and what every file owes its reader.
 
-Each rule is a function from a tree (paths and texts) to complaints. It is tried twice: on the project, which must give none,
-and on planted sources, which must give one; so a rule that has stopped to see anything fails too. One file,
+Each rule is a function from a tree (paths and texts) to complaints. It is tried twice: on the project, which must give
+none, and on planted sources, which must give one; so a rule that has stopped to see anything fails too. One file,
 because a rule is read beside what it is tried on.
 """
 
@@ -40,7 +40,7 @@ LANGCHAIN = re.compile(r"(langchain\w*|langgraph|langsmith|openai|anthropic|olla
 SITE = re.compile(r"(django|channels|channels_redis|daphne)(\.|$)")
 
 
-# --- reading -----------------------------------------------------------------------------------------------------------
+# --- reading ----------------------------------------------------------------------------------------------------------
 
 
 def project() -> Tree:
@@ -92,7 +92,7 @@ def code_of(script: str) -> str:
     return re.sub(r"/\*.*?\*/|(?<![:\"'`])//[^\n]*", "", script, flags=re.DOTALL)
 
 
-# --- the rules ---------------------------------------------------------------------------------------------------------
+# --- the rules --------------------------------------------------------------------------------------------------------
 
 
 def imports_point_down(tree: Tree) -> Iterator[str]:
@@ -150,6 +150,7 @@ def the_stream_is_read_in_one_file(tree: Tree) -> Iterator[str]:
 
 def the_environment_is_read_in_settings(tree: Tree) -> Iterator[str]:
     homes = ("reasoning_site/environment.py", "reasoning_site/settings.py")
+    names = ("environ", "environb", "getenv")
     for path, _, syntax in python(tree, *OURS, "manage.py"):
         # Where Django is told which settings to read, nothing is read.
         told = [
@@ -158,9 +159,8 @@ def the_environment_is_read_in_settings(tree: Tree) -> Iterator[str]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setdefault"
         ]
         for node in ast.walk(syntax):
-            if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv") and path not in homes:
-                if node not in told:
-                    yield f"{path}:{node.lineno} reads the environment"
+            if isinstance(node, ast.Attribute) and node.attr in names and node not in told and path not in homes:
+                yield f"{path}:{node.lineno} reads the environment"
 
 
 def tasks_are_kept(tree: Tree) -> Iterator[str]:
@@ -180,7 +180,7 @@ def tasks_are_kept(tree: Tree) -> Iterator[str]:
 
 
 def long_files_say_why(tree: Tree) -> Iterator[str]:
-    """Over 300 lines, the comment at the top has the words "one file" (or module) in a sentence that gives the reason."""
+    """Over 300 lines, the comment at the top gives the reason, in a sentence with the words "one file" or "module"."""
     for path, text in tree.items():
         if path.endswith((".py", ".js", ".mjs", ".css")) and text.count("\n") > 300:
             head = (
@@ -238,7 +238,7 @@ def nothing_names_a_machine(tree: Tree) -> Iterator[str]:
                     yield f"{path} names {found[1]}"
 
 
-# --- the rules, tried --------------------------------------------------------------------------------------------------
+# --- the rules, tried -------------------------------------------------------------------------------------------------
 
 Rule = Callable[[Tree], Iterator[str]]
 
@@ -280,7 +280,8 @@ INNOCENT: Tree = {
     "agents/stream.py": "async def f(agent):\n    async for part in agent.astream({}): pass",
     "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'x')",
     "chat/driver.py": (
-        '"""Drives. One file, because of its length."""\nimport asyncio\nasync def f():\n    task = asyncio.create_task(g())\n'
+        '"""Drives. One file, because of its length."""\nimport asyncio\nasync def f():\n'
+        "    task = asyncio.create_task(g())\n"
         "    async with asyncio.TaskGroup() as group:\n        group.create_task(g())\n"
     )
     + "x = 1\n" * 300,

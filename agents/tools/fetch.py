@@ -34,7 +34,7 @@ PORTS = frozenset({80, 443})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TEXT_TYPES = frozenset(
     f"application/{name}"
-    for name in "json ld+json xml xhtml+xml rss+xml atom+xml javascript x-javascript yaml x-yaml toml x-ndjson".split()
+    for name in ("json", "xml", "javascript", "x-javascript", "yaml", "x-yaml", "toml", "x-ndjson")
 )
 # Python knows decoders whose cost grows with the square of the input, and some that are no text encodings at all; a
 # page chooses among these.
@@ -185,7 +185,8 @@ async def _received(target: httpx.URL, response: httpx.Response) -> Page | httpx
     if not response.is_success:
         raise FetchError(f"{_shown(target)} answered with {status} {httpx.codes.get_reason_phrase(status)}.")
     content_type = response.headers.get("content-type", "text/plain").partition(";")[0].strip().lower()
-    if not content_type.startswith("text/") and content_type not in _TEXT_TYPES:
+    is_text = content_type.startswith("text/") or content_type.endswith(("+json", "+xml"))
+    if not is_text and content_type not in _TEXT_TYPES:
         raise FetchError(f"{_shown(target)} is not text but {content_type[:80]}.")
     body, is_cut = await _bounded_body(response)
     return Page(url=target, content_type=content_type, charset=response.charset_encoding, body=body, is_cut=is_cut)

@@ -1,7 +1,7 @@
 """The readable text of an HTML page, in time that grows with its length alone, whatever the page is made of.
 
-Not the standard library's parser: on broken markup its time grows with the square of the length (64 kB of `<a<a<a…` took
-6 s, and other input makes it raise), and what is read here was written by anyone.
+Not the standard library's parser: on broken markup its time grows with the square of the length (64 kB of `<a<a<a…`
+took 6 s, and other input makes it raise), and what is read here was written by anyone.
 """
 
 from __future__ import annotations

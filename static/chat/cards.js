@@ -27,7 +27,7 @@ export function stepCard(data) {
   const card = makeCard(data.type);
   if (Number.isSafeInteger(data.step)) card.dataset.step = String(data.step);
   card.classList.toggle("is-error", data.is_error === true);
-  card.classList.toggle("is-partial", data.partial === true);
+  card.classList.toggle("is-partial", data.is_partial === true);
   fill(card, {
     tool: data.tool_name ?? "",
     mark: marks(data).join(" · "),
@@ -40,8 +40,8 @@ export function stepCard(data) {
   return card;
 }
 
-function marks({ is_error, partial, reasoning, code }) {
-  return [is_error && "failed", partial && "stopped here", reasoning && "reasoning", code].filter(Boolean);
+function marks({ is_error, is_partial, reasoning, code }) {
+  return [is_error && "failed", is_partial && "stopped here", reasoning && "reasoning", code].filter(Boolean);
 }
 
 function fillBody(body, data) {
@@ -51,7 +51,7 @@ function fillBody(body, data) {
     body.replaceChildren(renderMarkdown(content));
   } else if (data.type === "tool_use") {
     const named = Object.keys(data.arguments ?? {}).length > 0;
-    if (named) body.replaceChildren(block(JSON.stringify(data.arguments, null, 2), "Arguments"));
+    if (named) body.replaceChildren(block(json(data.arguments), "Arguments"));
     else body.replaceChildren(content === "" ? line("No arguments.") : block(content, "Arguments"));
   } else if (data.type === "error") {
     body.replaceChildren(line(content));
@@ -60,11 +60,19 @@ function fillBody(body, data) {
   }
 }
 
-/** JSON on one line is hard to read; everything else stays as it is. */
+const ONE_LINE = 76; // characters
+
+function json(value) {
+  const spread = JSON.stringify(value, null, 2);
+  const joined = spread.replace(/\n\s*/g, " "); // a line break inside a string is \n there, and stays
+  return joined.length <= ONE_LINE ? joined : spread;
+}
+
+/** Long JSON on one line is hard to read; everything else stays as it is. */
 function readable(content) {
   if (!/^\s*[[{]/.test(content) || content.length > 100_000) return content;
   try {
-    return JSON.stringify(JSON.parse(content), null, 2);
+    return json(JSON.parse(content));
   } catch {
     return content;
   }

@@ -50,7 +50,8 @@ export class Composer {
   showStop({ active, stopping }) {
     this.#stop.hidden = !active;
     this.#stop.disabled = stopping;
-    this.#stop.textContent = stopping ? "Stopping…" : "Stop";
+    const word = stopping ? "Stopping…" : "Stop";
+    if (this.#stop.textContent !== word) this.#stop.textContent = word; // this is called for every frame
   }
 
   #show(problem) {

@@ -6,12 +6,15 @@ import { renderMarkdown } from "./markdown.js";
 
 /** The share of time that drawing an open block may take: a longer block is drawn less often. */
 const SHARE = 0.1;
+/** Characters of an open block above which it is shown as plain text, to which more is only added. */
+const MAX_OPEN = 16_000;
 
 export class DraftView {
   #blocks = new Blocks();
   #shown = 0; // length of the text on the page
   #quietUntil = 0;
   #rest = document.createElement("div");
+  #tail = null; // the text of an open block that is too long to be read as Markdown again and again
   #body;
 
   constructor(draft) {
@@ -35,11 +38,21 @@ export class DraftView {
       const finished = document.createElement("div");
       finished.append(renderMarkdown(block));
       this.#rest.before(finished);
+      this.#tail = null;
     }
-    this.#rest.replaceChildren(renderMarkdown(draft.content.slice(this.#blocks.open)));
+    this.#showRest(draft.content);
     this.#shown = draft.content.length;
     this.#quietUntil = now + (performance.now() - now) / SHARE;
     return true;
+  }
+
+  #showRest(content) {
+    const open = this.#blocks.open;
+    const isLong = content.length - open > MAX_OPEN;
+    this.#rest.classList.toggle("plain", isLong);
+    if (this.#tail) this.#tail.appendData(content.slice(this.#shown));
+    else if (isLong) this.#rest.replaceChildren((this.#tail = document.createTextNode(content.slice(open))));
+    else this.#rest.replaceChildren(renderMarkdown(content.slice(open)));
   }
 }
 

@@ -32,6 +32,7 @@ address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
 const socket = new ChatSocket(address.href, {
   heartbeat: boot.heartbeatSeconds * 1000,
   tries: boot.reconnectTries,
+  comeBackBelow: boot.protocol.comeBackBelow,
 });
 const send = (frame) => socket.send(frame);
 const resume = new Resume({ send, state: () => state, clock });

@@ -8,8 +8,9 @@
 import DOMPurify from "../vendor/dompurify.js";
 import { Marked } from "../vendor/marked.js";
 
-/** Longer texts are shown as plain text: reading Markdown takes more than linear time for some. */
-const MAX_MARKDOWN = 100_000;
+/** Longer texts and longer words are shown as plain text: reading Markdown takes more than linear time for some. */
+const MAX_MARKDOWN = 60_000;
+const MAX_WORD = 2_000;
 const LINK = /^(?:https?:\/\/|mailto:)/i;
 
 const TAGS =
@@ -48,12 +49,13 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
 
 /** A fragment to put into the page. Never throws: what cannot be read as Markdown comes as plain text. */
 export function renderMarkdown(text) {
-  if (text.length > MAX_MARKDOWN) return plain(text);
+  if (text.length > MAX_MARKDOWN || hasLongWord(text)) return plain(text);
   try {
     return DOMPurify.sanitize(marked.parse(text), {
       ALLOWED_TAGS: TAGS,
       ALLOWED_ATTR: ["href", "start", "align"],
       ALLOWED_URI_REGEXP: LINK,
+      ADD_URI_SAFE_ATTR: ["start", "align"],
       ALLOW_ARIA_ATTR: false,
       ALLOW_DATA_ATTR: false,
       RETURN_DOM_FRAGMENT: true,
@@ -61,6 +63,12 @@ export function renderMarkdown(text) {
   } catch {
     return plain(text); // nested deeper than the stack, for one
   }
+}
+
+/** Outside of fenced code, in which nothing is looked for. */
+function hasLongWord(text) {
+  const prose = text.length > MAX_WORD ? text.replace(/^(```|~~~)[^]*?^\1/gm, "") : "";
+  return prose.split(/\s/).some((word) => word.length > MAX_WORD);
 }
 
 function plain(text) {

@@ -18,6 +18,7 @@ export class Transcript {
   #scheduled = false;
   #live = false;
   #following = true;
+  #top = 0; // where the reader was at the last scroll event
   #runs = document.getElementById("runs");
   #scroller = document.getElementById("scroller");
   #toEnd = document.getElementById("to-end");
@@ -76,7 +77,8 @@ export class Transcript {
         const element = fromTemplate("outbox-entry");
         element.dataset.client = entry.client_id;
         element.dataset.state = entry.state;
-        fill(element, { message: entry.message, state: words[entry.state], error: entry.error });
+        const colon = entry.error ? ":" : "";
+        fill(element, { message: entry.message, state: words[entry.state] + colon, error: entry.error });
         element.querySelector("[data-action=retry]").hidden = entry.state !== "failed";
         return element;
       }),
@@ -97,7 +99,8 @@ export class Transcript {
     const start = performance.now();
     const again = [];
     const { byId, runs } = this.#state();
-    for (const id of this.#dirty) {
+    // The latest first: the reader looks at the end while the history fills in above.
+    for (const id of [...this.#dirty].reverse()) {
       if (performance.now() - start > BUDGET) break;
       this.#dirty.delete(id);
       const run = byId.get(id);
@@ -114,11 +117,20 @@ export class Transcript {
     if (!view) {
       view = new RunView(run, this.#agents);
       this.#views.set(run.run_id, view);
-      this.#runs.append(view.element); // runs are touched first in the order of their messages
+      this.#place(view.element, run.at);
     }
     const { fresh, settled } = view.update(run, performance.now());
     if (this.#live) for (const step of fresh) this.#announce(step);
     return settled;
+  }
+
+  /** Runs stand in the order of their messages, in whatever order they are drawn. */
+  #place(element, at) {
+    element.dataset.at = String(at);
+    const isLater = (other) => Number(other.dataset.at) > at;
+    const last = this.#runs.lastElementChild;
+    const next = last && isLater(last) ? [...this.#runs.children].find(isLater) : null;
+    this.#runs.insertBefore(element, next);
   }
 
   #announce(step) {
@@ -129,9 +141,12 @@ export class Transcript {
     while (this.#announcer.childElementCount > 5) this.#announcer.firstElementChild.remove();
   }
 
+  /** Only the reader scrolls up; what grows or is resized moves the end away, which is no wish to stay behind. */
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-    this.#following = scrollHeight - scrollTop - clientHeight <= AT_END;
+    if (scrollHeight - scrollTop - clientHeight <= AT_END) this.#following = true;
+    else if (scrollTop < this.#top) this.#following = false;
+    this.#top = scrollTop;
     this.#toEnd.hidden = this.#following;
   }
 

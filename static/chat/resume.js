@@ -43,6 +43,8 @@ export class Resume {
     if (frame.type === "connected") {
       this.#open = true;
       this.#ask();
+    } else if (frame.type === "reset") {
+      if (this.#asked !== null) this.#asked = 0; // whatever comes now is progress
     } else if (frame.type === "resumed") {
       const progress = this.#asked === null || this.#state().seq > this.#asked;
       this.#asked = null;

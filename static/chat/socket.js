@@ -35,6 +35,7 @@ const DEFAULTS = {
   shortest: 1_000, // ms, the first window of the back-off
   longest: 30_000, // ms, its widest
   tries: 0, // tries in a row before giving up; 0 for no limit
+  comeBackBelow: 4_500, // close codes from here to 4999 mean "do not come back"
   ackFrames: 64,
   ackCharacters: 64 * 1024,
   ackDelay: 1_000, // ms after the first frame not yet acknowledged
@@ -45,9 +46,9 @@ export function backoff(tries, random, { shortest, longest } = DEFAULTS) {
   return Math.floor(random * Math.min(longest, shortest * 2 ** Math.min(tries - 1, 30)));
 }
 
-/** Whether the server means "come back" with this close code: 4500 to 4999 mean "do not". */
-export function comesBack(code) {
-  return !(code >= 4500 && code < 5000);
+/** Whether the server means "come back" with this close code. */
+export function comesBack(code, { comeBackBelow } = DEFAULTS) {
+  return !(code >= comeBackBelow && code < 5_000);
 }
 
 export class ChatSocket {
@@ -231,7 +232,7 @@ export class ChatSocket {
     this.#raw = null;
     this.#clearTimers();
     this.#tries += 1;
-    if (!comesBack(code)) this.#rest("refused", code, reason);
+    if (!comesBack(code, this.#options)) this.#rest("refused", code, reason);
     else if (this.#options.tries > 0 && this.#tries > this.#options.tries) this.#rest("tries", code, reason);
     else {
       const wait = backoff(this.#tries, this.#random(), this.#options);

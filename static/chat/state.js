@@ -112,6 +112,7 @@ function message(state, data, { run_id }) {
     response: null,
     end: null,
     // What follows is not recorded:
+    at: state.runs.length, // its place among the runs
     lastStep: 0,
     call: 0,
     drafts: [],

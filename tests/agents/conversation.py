@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
 from langgraph.graph.state import CompiledStateGraph
@@ -29,10 +29,14 @@ async def converse(
     async for part in agent.astream(
         {"messages": [*history, HumanMessage(question)]},
         context=RunContext(search_sessions=search),
-        stream_mode="updates",
+        stream_mode=["messages", "updates"],
         version="v2",
     ):
-        for update in part["data"].values():
+        if part["type"] != "updates":
+            # Listened to all the same: only then is the model asked for a stream.
+            continue
+        updates = cast(Mapping[str, Mapping[str, Any] | None], part["data"])
+        for update in updates.values():
             said += (update or {}).get("messages", [])
     return said
 
@@ -47,4 +51,5 @@ def results(said: Sequence[BaseMessage]) -> list[ToolMessage]:
 
 def blocks(chunks: Sequence[AIMessageChunk], kind: str) -> list[str]:
     """What the chunks' blocks of one kind say, `text` or `reasoning`, as the site reads it."""
-    return [str(block[kind]) for chunk in chunks for block in chunk.content_blocks if block["type"] == kind]  # type: ignore[literal-required]
+    found = (cast(Mapping[str, Any], block) for chunk in chunks for block in chunk.content_blocks)
+    return [str(block[kind]) for block in found if block["type"] == kind]

@@ -13,7 +13,15 @@ from agents.tools.addresses import is_public
 
 @pytest.mark.parametrize(
     "address",
-    ["1.1.1.1", "8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "2a00:1450:4001::200e", "::ffff:8.8.8.8", "64:ff9b::808:808"],
+    [
+        "1.1.1.1",
+        "8.8.8.8",
+        "93.184.216.34",
+        "2606:4700:4700::1111",
+        "2a00:1450:4001::200e",
+        "::ffff:8.8.8.8",
+        "64:ff9b::808:808",
+    ],
 )
 def test_the_public_internet_is_public(address: str) -> None:
     assert is_public(ip_address(address))
@@ -61,8 +69,25 @@ def test_a_tunnel_to_an_inner_address_is_refused(address: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["::", "::1", "fe80::1", "fe80::1%eth0", "2606:4700:4700::1111%eth0", "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1", "ff0e::1"]
-    + ["2001:db8::1", "3fff::1", "100::1", "2001:10::1", "5f00::1", "4000::1", "::ffff:0:808:808"],
+    [
+        "::",
+        "::1",
+        "fe80::1",
+        "fe80::1%eth0",
+        "2606:4700:4700::1111%eth0",
+        "fc00::1",
+        "fd00:ec2::254",
+        "fec0::1",
+        "ff02::1",
+        "ff0e::1",
+        "2001:db8::1",
+        "3fff::1",
+        "100::1",
+        "2001:10::1",
+        "5f00::1",
+        "4000::1",
+        "::ffff:0:808:808",
+    ],
 )
 def test_inner_and_special_ipv6_addresses_are_refused(address: str) -> None:
     assert not is_public(ip_address(address))

@@ -140,7 +140,9 @@ small = st.integers(-50, 50).map(lambda number: f"({number})") | st.sampled_from
 expressions = st.recursive(
     small,
     lambda inner: st.one_of(
-        st.tuples(inner, st.sampled_from(["+", "-", "*", "/", "//", "%"]), inner).map(lambda term: f"({' '.join(term)})"),
+        st.tuples(inner, st.sampled_from(["+", "-", "*", "/", "//", "%"]), inner).map(
+            lambda term: f"({' '.join(term)})"
+        ),
         st.tuples(inner, st.integers(0, 4)).map(lambda term: f"({term[0]} ** {term[1]})"),
         inner.map(lambda term: f"-{term}"),
         inner.map(lambda term: f"abs({term})"),
@@ -163,7 +165,21 @@ def test_small_expressions_equal_pythons_result(expression: str) -> None:
 
 
 pieces = st.sampled_from(
-    [*"0123456789.+-*/%()^, ", "**", "//", "99", "1e300", "factorial(", "round(", "sqrt(", "exp(", "max(", "9**9", "pi", "**9**"]
+    [
+        *"0123456789.+-*/%()^, ",
+        "**",
+        "//",
+        "99",
+        "1e300",
+        "factorial(",
+        "round(",
+        "sqrt(",
+        "exp(",
+        "max(",
+        "9**9",
+        "pi",
+        "**9**",
+    ]
 )
 
 

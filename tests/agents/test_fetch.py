@@ -8,7 +8,7 @@ import ipaddress
 import time
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -61,9 +61,31 @@ def fetcher() -> Fetcher:
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "127.1", "0", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]"]
-    + ["169.254.169.254", "10.0.0.1", "192.168.0.1", "100.64.0.1", "[64:ff9b::7f00:1]", "[2002:7f00:1::1]", "[fe80::1]"]
-    + ["[fd00:ec2::254]", "224.0.0.1", "255.255.255.255", "１２７.0.0.1", "127.0.0.1.", "LOCALHOST."],
+    [
+        "127.0.0.1",
+        "localhost",
+        "2130706433",
+        "0x7f.1",
+        "127.1",
+        "0",
+        "0.0.0.0",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "169.254.169.254",
+        "10.0.0.1",
+        "192.168.0.1",
+        "100.64.0.1",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::1]",
+        "[fe80::1]",
+        "[fd00:ec2::254]",
+        "224.0.0.1",
+        "255.255.255.255",
+        "１２７.0.0.1",
+        "127.0.0.1.",
+        "LOCALHOST.",
+    ],
 )
 async def test_inner_addresses_are_refused_however_they_are_written(web: WebServer, host: str) -> None:
     """The tool as agents have it, and only the port let through so that the address decides."""
@@ -81,7 +103,9 @@ async def test_the_tool_itself_is_the_strict_one(web: WebServer) -> None:
     assert web.requests == []
 
 
-@pytest.mark.parametrize("answer", [["93.184.216.34", "127.0.0.2"], ["10.0.0.1", "93.184.216.34"], ["127.0.0.1", "::1"]])
+@pytest.mark.parametrize(
+    "answer", [["93.184.216.34", "127.0.0.2"], ["10.0.0.1", "93.184.216.34"], ["127.0.0.1", "::1"]]
+)
 async def test_a_name_with_one_inner_address_is_refused_whole(web: WebServer, answer: list[str]) -> None:
     fetcher = Fetcher(allowed=public_or_here, ports=None, resolver=resolving(answer))
     with pytest.raises(FetchError, match="not on the public internet"):
@@ -102,12 +126,23 @@ async def test_a_name_that_changes_its_mind_gains_nothing(web: WebServer) -> Non
     assert len(web.requests) == 1
 
 
-@pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+@pytest.mark.parametrize(
+    "status", ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"]
+)
 @pytest.mark.parametrize(
     "location",
-    ["http://127.0.0.2:{port}/secret", "http://169.254.169.254/latest/meta-data/", "//127.0.0.2:{port}/secret"]
-    + ["http://[::1]:{port}/secret", "http://localhost.:{port}/secret", "file:///etc/passwd", "gopher://127.0.0.1/"]
-    + ["http://user:pass@127.0.0.1:{port}/secret", "http://[", "http://\x00/"],
+    [
+        "http://127.0.0.2:{port}/secret",
+        "http://169.254.169.254/latest/meta-data/",
+        "//127.0.0.2:{port}/secret",
+        "http://[::1]:{port}/secret",
+        "http://localhost.:{port}/secret",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1/",
+        "http://user:pass@127.0.0.1:{port}/secret",
+        "http://[",
+        "http://\x00/",
+    ],
 )
 async def test_a_redirect_inwards_is_refused(web: WebServer, fetcher: Fetcher, status: str, location: str) -> None:
     web.answers["/"] = redirect(location.format(port=web.port), status=status)
@@ -147,7 +182,7 @@ async def test_a_redirect_to_another_port_is_refused(web: WebServer) -> None:
         ("http://user@example.com/", "user name or password"),
         ("http://example.com:22/", "Port 22"),
         ("https://example.com:8443/", "Port 8443"),
-        ("http://example.com:99999/", "not a valid URL"),
+        ("http://example.com:99999/", "Port 99999"),
         ("http://exa mple.com/\r\nX: 1", "not a valid URL"),
         ("http://[::1", "not a valid URL"),
         ("http://example.com/" + "a" * 2000, "too long"),
@@ -164,9 +199,6 @@ async def test_what_is_no_public_web_address_is_refused_with_a_reason(url: str, 
 
 
 async def test_redirects_are_followed_up_to_the_limit(web: WebServer, fetcher: Fetcher) -> None:
-    for step in range(MAX_REDIRECTS + 1):
-        web.answers[f"/{step}"] = redirect(f"/{step + 1}?from={step}" if step < MAX_REDIRECTS - 1 else "end#part")
-        web.answers[f"/{step + 1}?from={step}"] = web.answers[f"/{step}"]
     web.answers["/end"] = whole(b"arrived")
     web.answers["/again"] = redirect("/again")
     for step in range(MAX_REDIRECTS):
@@ -177,13 +209,12 @@ async def test_redirects_are_followed_up_to_the_limit(web: WebServer, fetcher: F
     assert len(web.requests) == MAX_REDIRECTS + 1
     with pytest.raises(FetchError, match="more than 5 times"):
         await fetcher.text(web.url("/again"))
+    assert len(web.requests) == 2 * (MAX_REDIRECTS + 1)
 
 
 async def test_another_address_of_the_name_is_tried_when_one_is_dead(web: WebServer) -> None:
     web.answers["/"] = whole(b"hello")
-    fetcher = Fetcher(
-        allowed=lambda address: address.is_loopback, ports=None, resolver=resolving(["::1", "127.0.0.1"])
-    )
+    fetcher = Fetcher(allowed=lambda address: address.is_loopback, ports=None, resolver=resolving(["::1", "127.0.0.1"]))
     assert "hello" in await fetcher.text(web.url(host="two-homes.test"))
 
 
@@ -230,9 +261,11 @@ async def test_an_unknown_authority_is_refused(tmp_path: Path) -> None:
 # How much of it
 
 
-def endless(head: str, piece: bytes, pause: float = 0.0) -> object:
+def trickling(head: str, piece: bytes, *, pause: float = 0.0) -> Callable[[Write], Awaitable[None]]:
+    """An answer that begins with `head` and then never ends."""
+
     async def answer(write: Write) -> None:
-        await write(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode())
+        await write(head.encode())
         while True:
             await write(piece)
             await asyncio.sleep(pause)
@@ -240,8 +273,11 @@ def endless(head: str, piece: bytes, pause: float = 0.0) -> object:
     return answer
 
 
+HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
+
+
 async def test_an_endless_body_is_cut_and_the_connection_closed(web: WebServer, fetcher: Fetcher) -> None:
-    web.answers["/"] = endless("Content-Type: text/plain", b"x " * 8_192)  # type: ignore[assignment]
+    web.answers["/"] = trickling(HEAD, b"x " * 8_192)
     said = await asyncio.wait_for(fetcher.text(web.url()), 10)
     assert said.endswith(f"[Cut off here after {MAX_CHARACTERS:,} characters.]")
     await asyncio.wait_for(web.left.wait(), 5)
@@ -255,9 +291,9 @@ async def test_a_page_larger_than_the_limit_says_so(web: WebServer, fetcher: Fet
 
 
 async def test_a_bomb_is_unpacked_no_further_than_the_limit(web: WebServer, fetcher: Fetcher) -> None:
-    """200 MB packed into 200 kB."""
+    """64 MB packed into 64 kB."""
     packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-    bomb = b"".join(packer.compress(b"a" * 2**20) for _ in range(200)) + packer.flush()
+    bomb = b"".join(packer.compress(b"a" * 2**20) for _ in range(64)) + packer.flush()
     web.answers["/"] = whole(bomb, headers="Content-Encoding: gzip\r\n")
     tracemalloc.start()
     try:
@@ -266,7 +302,7 @@ async def test_a_bomb_is_unpacked_no_further_than_the_limit(web: WebServer, fetc
     finally:
         tracemalloc.stop()
     assert len(said) < MAX_CHARACTERS + 200
-    assert peak < 16 * MAX_BYTES
+    assert peak < 8 * MAX_BYTES
 
 
 async def test_packed_bytes_that_unpack_to_nothing_are_bounded_too(web: WebServer, fetcher: Fetcher) -> None:
@@ -287,18 +323,8 @@ async def test_packed_bytes_that_unpack_to_nothing_are_bounded_too(web: WebServe
 @pytest.mark.parametrize("slow", ["body", "head"])
 async def test_the_whole_of_it_is_bounded_in_time(web: WebServer, slow: str) -> None:
     """A byte now and then keeps no time-out for single reads from being met, so the whole has one."""
-    head = "Content-Type: text/plain" if slow == "body" else "Content-Type: text/plain\r\nX: "
-    if slow == "body":
-        web.answers["/"] = endless(head, b"x", 0.02)  # type: ignore[assignment]
-    else:
-
-        async def answer(write: Write) -> None:
-            await write(b"HTTP/1.1 200 OK\r\nX: ")
-            while True:
-                await write(b"x")
-                await asyncio.sleep(0.02)
-
-        web.answers["/"] = answer
+    body_begins = "\r\n\r\n" if slow == "body" else ""
+    web.answers["/"] = trickling(f"HTTP/1.1 200 OK\r\nContent-Type: text/plain{body_begins}", b"x", pause=0.02)
     began = time.monotonic()
     with pytest.raises(FetchError, match=r"took longer than 0\.3 seconds"):
         await Fetcher(allowed=public_or_here, ports=None, timeout=0.3).text(web.url())
@@ -316,7 +342,9 @@ async def test_a_web_page_becomes_its_text(web: WebServer, fetcher: Fetcher) -> 
         assert await fetcher.text(web.url(path)) == f"From {web.url(path)}\nCafés & bars\n\n# Où ?\n\nIci !"
 
 
-@pytest.mark.parametrize("charset", ["punycode", "idna", "unicode_escape", "zip", "rot13", "utf-7", "nonsense", "\u0000"])
+@pytest.mark.parametrize(
+    "charset", ["punycode", "idna", "unicode_escape", "zip", "rot13", "utf-7", "nonsense", "\u0000"]
+)
 async def test_a_charset_that_is_none_is_read_as_utf8(web: WebServer, fetcher: Fetcher, charset: str) -> None:
     """Some of Python's decoders take time that grows with the square of what they are given."""
     body = "é-".encode() * 300_000
@@ -369,10 +397,9 @@ async def test_other_text_comes_as_it_is(web: WebServer, fetcher: Fetcher, conte
 
 
 async def test_cancelling_closes_the_connection(web: WebServer, fetcher: Fetcher) -> None:
-    web.answers["/"] = endless("Content-Type: text/plain", b"x", 0.01)  # type: ignore[assignment]
+    web.answers["/"] = trickling(HEAD, b"x", pause=0.01)
     task = asyncio.create_task(fetcher.text(web.url()))
-    while not web.requests:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(web.asked.wait(), 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
+import datetime as dt
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -27,6 +27,7 @@ class WebServer:
         self.requests: list[str] = []
         self.peers: list[str] = []
         self.names: list[str | None] = []
+        self.asked = asyncio.Event()
         self.left = asyncio.Event()
 
     def url(self, path: str = "/", *, host: str = "127.0.0.1", scheme: str = "http") -> str:
@@ -36,6 +37,7 @@ class WebServer:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             self.requests.append(head)
+            self.asked.set()
             self.peers.append(writer.get_extra_info("sockname")[0])
             answer = self.answers.get(head.split(" ")[1], whole(b"no such page", status="404 Not Found"))
 
@@ -95,7 +97,7 @@ async def serving(context: ssl.SSLContext | None = None) -> AsyncIterator[WebSer
 
 def certified(name: str, folder: Path) -> tuple[ssl.SSLContext, Path]:
     """A server's TLS context with a certificate for `name`, and the file of the authority that vouches for it."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
 
     def certificate(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         return (
@@ -104,8 +106,8 @@ def certified(name: str, folder: Path) -> tuple[ssl.SSLContext, Path]:
             .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(hours=1))
         )
 
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -122,9 +124,7 @@ def certified(name: str, folder: Path) -> tuple[ssl.SSLContext, Path]:
     trusted, own = folder / f"{name}.ca.pem", folder / f"{name}.pem"
     trusted.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     own.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         + leaf.public_bytes(serialization.Encoding.PEM)
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

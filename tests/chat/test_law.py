@@ -121,6 +121,7 @@ async def test_over_a_layer_that_drops_doubles_and_reorders(inside: InProcessSit
     user = await inside.user(session_id)
     tabs = [await inside.tab(user, session_id) for _ in range(2)]
     legacy = await inside.tab(user, session_id, resuming=False)
+    await legacy.until_frame("connected")
     run_id = await tabs[0].say("What is it?")
     tabs.append(await inside.tab(user, session_id))
     async with asyncio.timeout(10):

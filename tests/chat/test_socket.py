@@ -435,8 +435,8 @@ async def test_a_flood_is_slowed_then_closed(inside: InProcessSite, settings: An
 
 
 async def test_a_client_that_does_not_acknowledge_is_cut_off(inside: InProcessSite, settings: Any) -> None:
-    """Past the bound of unacknowledged bytes the socket closes; coming back, the client gets the rest from the log."""
-    settings.UNACKNOWLEDGED_BYTES = 30_000
+    """Past the bound of unacknowledged bytes nothing more is sent, then the socket closes; back again, the client gets the rest."""
+    settings.UNACKNOWLEDGED_BYTES, settings.SLOW_SECONDS = 30_000, 0.5
     gate = asyncio.Event()
     settings.MODEL = ScriptedModel([gate, *["word " * 100] * 200])
     user = await inside.user()
@@ -444,11 +444,32 @@ async def test_a_client_that_does_not_acknowledge_is_cut_off(inside: InProcessSi
     run_id = await slow.say("Write much")
     gate.set()
     assert await slow.until_closed() == Close.TOO_SLOW
+    assert sum(len(json.dumps(frame)) for frame in slow.frames) < 200_000
     settings.UNACKNOWLEDGED_BYTES = 10**6
     again = await inside.tab(user)
     await again.until_ended(run_id)
     await again.until_current()
     assert again.tab.transcript() == await inside.transcript("s-1")
+
+
+async def test_a_reader_that_is_behind_for_a_while_catches_up(inside: InProcessSite, settings: Any) -> None:
+    """Acknowledging in time, a slow client keeps its socket and ends with everything, text in the making included."""
+    settings.UNACKNOWLEDGED_BYTES, settings.DELTA_SECONDS = 30_000, 0
+    gate = asyncio.Event()
+    settings.MODEL = ScriptedModel(["word " * 100] * 200 + [gate, "end"])  # type: ignore[operator]
+    tab = await inside.tab(await inside.user())
+    run_id = await tab.say("Write much")
+    async with asyncio.timeout(10):
+        while run_id not in tab.tab.runs or not any(len(d.text) >= 100_000 for d in tab.tab.runs[run_id].drafts.values()):
+            await tab.send("ack", frames=len(tab.frames))
+            await asyncio.sleep(0.05)
+    gate.set()
+    async with asyncio.timeout(10):
+        while run_id in tab.tab.active:
+            await tab.send("ack", frames=len(tab.frames))
+            await asyncio.sleep(0.05)
+    assert tab.close_code is None
+    assert tab.tab.transcript() == await inside.transcript("s-1")
 
 
 # --- resuming ---

@@ -4,10 +4,9 @@ import { test } from "node:test";
 
 import { JSDOM } from "jsdom";
 
-const loaded = [];
 const { window } = new JSDOM("<!doctype html><body></body>", { url: "https://glassbox.example/s/x/" });
 globalThis.window = window;
-globalThis.document = window.document;
+const document = (globalThis.document = window.document);
 const { renderMarkdown } = await import("../../static/chat/markdown.js");
 
 const corpus = JSON.parse(readFileSync(new URL("../xss.json", import.meta.url)));
@@ -46,7 +45,6 @@ for (const { name, text } of corpus) {
     for (const around of [`- ${text}`, `> ${text}`, `| a |\n|---|\n| ${text} |`, `**${text}**`, `[${text}](https://example.org)`]) {
       assertHarmless(render(around), around);
     }
-    assert.deepEqual(loaded, []);
   });
 }
 
@@ -101,19 +99,39 @@ test("what cannot be read as Markdown in reasonable time comes as plain text", (
   assertHarmless(render(deep), "deep");
 });
 
-for (const [name, text] of [
-  ["open brackets", "[".repeat(50_000)],
-  ["open emphasis", "*a **b ".repeat(7_000)],
-  ["backticks", "`a".repeat(30_000)],
-  ["open links", "[a](".repeat(20_000)],
-  ["angle brackets", "<a ".repeat(30_000)],
-  ["quotes and lists", "> - ".repeat(2_000)],
-  ["underscores", "_".repeat(50_000)],
-  ["a table", "|a".repeat(5_000) + "\n" + "|-".repeat(5_000) + "\n"],
+for (const [name, piece] of [
+  ["open brackets", "["],
+  ["open brackets, spaced", "[ "],
+  ["open emphasis", "*a **b "],
+  ["emphasis without end", "**a "],
+  ["backticks", "`a "],
+  ["open links", "[a]( "],
+  ["open images", "![ "],
+  ["angle brackets", "<a "],
+  ["comments", "<!-- "],
+  ["quotes", "> "],
+  ["lists", "1. "],
+  ["quotes and lists", "> - "],
+  ["underscores", "_"],
+  ["dots, as in an address", "a."],
+  ["words joined by underscores", "a_"],
+  ["long words, as in addresses", `${"a.".repeat(900)} `],
+  ["tildes", "~~a "],
+  ["entities", "&a "],
+  ["lines", "a\n"],
+  ["headings", "a\n=\n"],
 ]) {
   test(`hostile repetition does not hang the page: ${name}`, () => {
-    const start = performance.now();
+    const text = piece.repeat(59_000 / piece.length);
+    const before = process.cpuUsage();
     assertHarmless(render(text), name);
-    assert.ok(performance.now() - start < 5_000, `${performance.now() - start} ms`);
+    const { user } = process.cpuUsage(before);
+    assert.ok(user < 8_000_000, `${user / 1000} ms`);
   });
 }
+
+test("a long word in fenced code spoils nothing", () => {
+  const word = "a.".repeat(3_000);
+  assert.equal(render(`**x**\n\n\`\`\`\n${word}\n\`\`\`\n`).querySelector("strong").textContent, "x");
+  assert.equal(render(`**x** ${word}`).querySelector("strong"), null);
+});

@@ -58,13 +58,14 @@ test("it asks for page after page until all is there", () => {
   assert.deepEqual(transcript(state), expected);
 });
 
-test("it forgets its history where the server has another", () => {
-  const { sent, receive, state } = client(new Server());
-  receive({ type: "connected", data: { epoch: "old", head: 0 } }, recorded[0]);
+test("it forgets its history where the server has another, and gets that page by page without a pause", () => {
   const server = full();
+  const { sent, receive, state, answer } = client(server, { page: 2 });
+  receive({ type: "connected", data: { epoch: "old", head: 0 } }, ...recorded.slice(0, 5));
+  sent.pop();
   receive(server.connected());
   assert.equal(sent.at(-1).epoch, "old");
-  receive(...server.resume(sent.at(-1)));
+  answer();
   assert.equal(state.epoch, "one");
   assert.deepEqual(transcript(state), expected);
 });

@@ -88,7 +88,7 @@ test("the wait before a try is a pure function: full jitter in windows from 1 s 
 });
 
 test("only 4500 to 4999 mean: do not come back", () => {
-  assert.deepEqual([1000, 1001, 1006, 1012, 4000, 4499, 4500, 4999, 5000, null].map(comesBack), [true, true, true, true, true, true, false, false, true, true]);
+  assert.deepEqual([1000, 1001, 1006, 1012, 4000, 4499, 4500, 4999, 5000, null].map((code) => comesBack(code)), [true, true, true, true, true, true, false, false, true, true]);
 });
 
 test("it goes from offline over connecting to connected, and back by the user's will", () => {

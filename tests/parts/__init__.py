@@ -1,1 +1,1 @@
-"""The real parts that the tests run against, one to a file; `model_server` is the only fake, and it is a real server too."""
+"""The real parts that tests run against, one to a file. Of all of them only what a model says is made up."""

@@ -1,7 +1,7 @@
 """A real browser on the real site: pages signed in, their errors noticed, a picture kept where a test fails.
 
-Browser tests are coroutines on the session's one event loop (`tests/browser/conftest.py` sees to it), so that a test can hold
-a page, a `model_server` gate and a `LiveTab` at once.
+Browser tests are coroutines on the session's one event loop (`tests/browser/conftest.py` sees to it), so that a test
+can hold a page, a `model_server` gate and a `LiveTab` at once.
 
     async def test_a_step_appears(new_page, site, model_server):
         alice = site.new_user()
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -38,7 +38,9 @@ FAILED = pytest.StashKey[bool]()
 
 
 class PageErrors:
-    """What the pages of a test complained of: console errors and warnings (a CSP violation is one), and uncaught exceptions."""
+    """What the pages of a test complained of: console errors and warnings (a CSP violation is one), and uncaught
+    exceptions.
+    """
 
     def __init__(self) -> None:
         self.all: list[str] = []
@@ -49,7 +51,9 @@ class PageErrors:
         self._allowed.append(re.compile(pattern))
 
     def allow_lost_connections(self) -> None:
-        """For tests that cut the network or kill the server: the browser itself writes each failed connection to the console."""
+        """For tests that cut the network or kill the server: the browser itself writes each failed connection to the
+        console.
+        """
         self.allow(r"WebSocket connection to .* failed|Failed to load resource: net::ERR_")
 
     @property
@@ -80,8 +84,8 @@ async def browser() -> AsyncIterator[Browser]:
         started = await playwright.chromium.launch(
             executable_path=chromium.path,
             args=FLAGS,
-            # Playwright's default, said aloud: Chromium's own sandbox needs what root, containers and some kernels refuse, and
-            # it only ever shows our pages.
+            # Playwright's default, said aloud: Chromium's own sandbox needs what root, containers and some kernels
+            # refuse, and it only ever shows our pages.
             chromium_sandbox=False,
             env={**os.environ, **chromium.environment},
         )
@@ -99,9 +103,11 @@ def page_errors() -> PageErrors:
 async def new_page(
     request: pytest.FixtureRequest, browser: Browser, page_errors: PageErrors, site: Site
 ) -> AsyncIterator[NewPage]:
-    """`await new_page(user=None, at=site, **context_options)`: a page in a new context, signed in where a user is given.
+    """`await new_page(user=None, at=site, **context_options)`: a page in a new context, signed in where a user is
+    given.
 
-    `at` is any site or server. Relative addresses are the site's. The network is the context's: `page.context.set_offline(True)`.
+    `at` is any site or server. Relative addresses are the site's. The network is the context's:
+    `page.context.set_offline(True)`.
     """
     contexts: list[BrowserContext] = []
 
@@ -148,9 +154,9 @@ async def _keep_pictures(test: str, contexts: list[BrowserContext]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fixtures learn from the item's stash whether its test failed."""
-    report: pytest.TestReport = yield
+    report = yield
     if report.when == "call" and report.failed:
         item.stash[FAILED] = True
     return report

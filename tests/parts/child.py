@@ -69,7 +69,9 @@ class Child:
         return self.log.read_bytes()[self._from :].decode(errors="replace")
 
     def wait_until(self, ready: Callable[[], bool], *, timeout: float) -> None:
-        """Return once `ready()` is true. Raises `DiedEarly`, with the output, if the process ends or time runs out first."""
+        """Return once `ready()` is true. Raises `DiedEarly`, with the output, if the process ends or time runs out
+        first.
+        """
         deadline = time.monotonic() + timeout
         while not ready():
             if not self.running:

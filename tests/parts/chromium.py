@@ -1,7 +1,7 @@
 """A Chromium that runs here: the machine's, else one from npm's `@sparticuz/chromium`, else Debian's.
 
-`python -m tests.parts.chromium` finds or fetches it and says which; `CHROMIUM` names one to use. Nothing here needs root but
-Debian's package, which is the last resort (the npm package is for x86-64 alone).
+`python -m tests.parts.chromium` finds or fetches it and says which; `CHROMIUM` names one to use. Nothing here needs
+root but Debian's package, which is the last resort (the npm package is for x86-64 alone).
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ def _from_npm() -> Iterator[Chromium]:
 def _unpack(environment: Mapping[str, str]) -> None:
     _say("Unpacking Chromium …")
     with tempfile.TemporaryDirectory(dir=PACKAGE / "node_modules", prefix=".unpacking-") as folder:
-        # The package unpacks into the directory for temporary files, its libraries only where it believes to be at Amazon's.
+        # The package unpacks into the directory for temporary files, its libraries only where it believes to be at
+        # Amazon's.
         script = 'import chromium from "@sparticuz/chromium"; await chromium.executablePath();'
         _run(
             ["node", "--input-type=module", "--eval", script],
@@ -133,9 +134,9 @@ def _run(words: list[str], environment: Mapping[str, str]) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{text}\n")
 
 
 if __name__ == "__main__":
     chromium = find()
-    print(f"{chromium.version()} ({chromium.path})")
+    sys.stdout.write(f"{chromium.version()} ({chromium.path})\n")

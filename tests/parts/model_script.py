@@ -25,7 +25,9 @@ class Reasoning:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A tool call, its arguments in fragments. Several in a turn are parallel calls. `arguments` as text is sent as it is."""
+    """A tool call, its arguments in fragments. Several in a turn are parallel calls. `arguments` as text is sent as it
+    is.
+    """
 
     name: str
     arguments: dict[str, Any] | str
@@ -102,7 +104,9 @@ Turn = Sequence[Piece]
 
 @dataclass(frozen=True)
 class Attempts:
-    """A turn that goes differently each time it is asked for: the first request gets the first turn, and so on; the last stays."""
+    """A turn that goes differently each time it is asked for: the first request gets the first turn, and so on; the
+    last stays.
+    """
 
     turns: Sequence[Turn]
 

@@ -1,8 +1,8 @@
 """A real HTTP server on loopback that speaks OpenAI's chat-completions protocol and says what a test has scripted.
 
 A *script* is a list of turns, a *turn* a list of pieces. The last user message of a request names its script with
-`script:NAME`; the number of assistant messages after it is the turn. So any number of runs can go on at once, and the server
-needs no memory of them. A message without a script is answered with its own words.
+`script:NAME`; the number of assistant messages after it is the turn. So any number of runs can go on at once, and the
+server needs no memory of them. A message without a script is answered with its own words.
 
     name = model_server.script(
         [Reasoning("I need to multiply."), ToolCall("calculator", {"expression": "6*7"})],
@@ -11,8 +11,8 @@ needs no memory of them. A message without a script is answered with its own wor
     …chat "script:{name} what is 6*7?"…
     model_server.wait_at("before-42"); model_server.open("before-42")
 
-Source of the protocol: https://platform.openai.com/docs/api-reference/chat/create and what vLLM, llama.cpp and DeepSeek add
-to it (`reasoning_content`, `reasoning`). One file, because one connection's way goes through all of it.
+Source of the protocol: https://platform.openai.com/docs/api-reference/chat/create and what vLLM, llama.cpp and DeepSeek
+add to it (`reasoning_content`, `reasoning`). One file, because one connection's way goes through all of it.
 """
 
 from __future__ import annotations
@@ -39,16 +39,40 @@ from tests.parts.model_script import (
     Hang,
     Pace,
     Pause,
+    Piece,
     Reasoning,
     Refusal,
     Text,
     ToolCall,
     Turn,
     Usage,
+    stepped,
     words,
 )
 
-# --- what the server notes ---------------------------------------------------------------------------------------------
+# A test that writes a script also runs it, and gets both from here.
+__all__ = [
+    "Attempts",
+    "Cut",
+    "Finish",
+    "Garbage",
+    "Gate",
+    "Hang",
+    "ModelServer",
+    "Pace",
+    "Pause",
+    "Piece",
+    "Reasoning",
+    "Refusal",
+    "Request",
+    "Text",
+    "ToolCall",
+    "Turn",
+    "Usage",
+    "stepped",
+]
+
+# --- what the server notes --------------------------------------------------------------------------------------------
 
 
 @dataclass

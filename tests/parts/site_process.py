@@ -1,4 +1,4 @@
-"""The real site as real processes: `manage.py serve`, one or several over one DATA_DIR, killed and restarted at will."""
+"""The real site as real processes: `manage.py serve`, one or several over a DATA_DIR, killed and restarted at will."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ START_SECONDS = 60
 PASSWORD = "a long pass phrase of the tests"
 DATABASE = "glassbox.sqlite3"
 
-# Making an installation and hashing a password take seconds; every site of a test run begins as a copy of one that has both.
+# Making an installation and hashing a password take seconds; every site of a test run begins as a copy of one that has
+# both.
 _INSTALL = f"""
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
@@ -141,7 +142,9 @@ class Site:
         return self.servers[0].origin
 
     def manage(self, *words: str) -> str:
-        """Run `manage.py` in this installation, and return its output. Raises `DiedEarly`, with the output, where it fails."""
+        """Run `manage.py` in this installation, and return its output. Raises `DiedEarly`, with the output, where it
+        fails.
+        """
         return _manage(self.env, *words)
 
     def close(self) -> None:
@@ -189,7 +192,8 @@ class Site:
     def events(self, session_id: str) -> list[dict[str, Any]]:
         """The session's rows of the log in order, run ids in the wire's spelling, JSON read."""
         rows = self.query(
-            "SELECT e.* FROM chat_event e JOIN chat_chatsession s ON s.id = e.session_id WHERE s.public_id = ? ORDER BY e.seq",
+            "SELECT chat_event.* FROM chat_event JOIN chat_chatsession session ON session.id = session_id"
+            " WHERE public_id = ? ORDER BY seq",
             session_id,
         )
         return [{**row, "run_id": _run_id(row["run_id"]), "data": json.loads(row["data"])} for row in rows]
@@ -197,7 +201,8 @@ class Site:
     def runs(self, session_id: str) -> list[dict[str, Any]]:
         """The session's runs in order, ids in the wire's spelling."""
         rows = self.query(
-            "SELECT r.* FROM chat_run r JOIN chat_chatsession s ON s.id = r.session_id WHERE s.public_id = ? ORDER BY r.seq",
+            "SELECT chat_run.* FROM chat_run JOIN chat_chatsession session ON session.id = session_id"
+            " WHERE public_id = ? ORDER BY seq",
             session_id,
         )
         return [{**row, "id": _run_id(row["id"])} for row in rows]
@@ -244,7 +249,7 @@ def site_template() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def site(site_template: Path, session_model_server: ModelServer) -> Iterator[Site]:
-    """One site with one server, in memory, its model scripted by `model_server`. Shared by all tests: do not stop it."""
+    """One site with one server, in memory, its model scripted by `model_server`. All tests share it: do not stop it."""
     shared = Site(site_template, session_model_server.environment)
     try:
         shared.add_server()

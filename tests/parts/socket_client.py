@@ -28,6 +28,7 @@ Condition = Callable[[Frame], bool]
 
 ACK_FRAMES = 64
 ACK_BYTES = 64 * 1024
+ACK_SECONDS = 1
 COME_BACK_BELOW = 4500
 
 
@@ -42,11 +43,13 @@ class Door(Protocol):
         """The `Cookie` header of a signed-in user."""
 
 
-# --- the socket --------------------------------------------------------------------------------------------------------
+# --- the socket -------------------------------------------------------------------------------------------------------
 
 
 class Socket:
-    """One WebSocket. A background task reads, so that `frames` is always all that has come; `paused()` stops its reading."""
+    """One WebSocket. A background task reads, so that `frames` is always all that has come; `paused()` stops its
+    reading.
+    """
 
     def __init__(self, connection: ClientConnection, *, acknowledging: bool) -> None:
         self.connection = connection
@@ -61,9 +64,9 @@ class Socket:
         self._reading.set()
         self._reader = asyncio.create_task(self._read())
 
-    async def send(self, type: str, **fields: Any) -> None:
-        """One command, as `{"type": type, **fields}`."""
-        await self.connection.send(json.dumps({"type": type, **fields}))
+    async def send(self, kind: str, **fields: Any) -> None:
+        """One command, as `{"type": kind, **fields}`."""
+        await self.connection.send(json.dumps({"type": kind, **fields}))
 
     async def send_raw(self, message: str | bytes) -> None:
         """Whatever a client of somebody else's might send."""
@@ -80,7 +83,9 @@ class Socket:
         return await self.receive_until(lambda frame: True, timeout=timeout)
 
     async def receive_until(self, wanted: str | Condition, *, timeout: float = 10) -> Frame:
-        """The next frame of this type, or for which the condition holds; those before it are skipped, and stay in `frames`."""
+        """The next frame of this type, or for which the condition holds; those before it are skipped, and stay in
+        `frames`.
+        """
         matches: Condition = (lambda frame: frame["type"] == wanted) if isinstance(wanted, str) else wanted
         try:
             async with asyncio.timeout(timeout), self._changed:
@@ -146,22 +151,34 @@ class Socket:
         try:
             while True:
                 await self._reading.wait()
-                text = await self.connection.recv()
+                try:
+                    async with asyncio.timeout(ACK_SECONDS if self._owes else None):
+                        text = await self.connection.recv()
+                except TimeoutError:
+                    await self._acknowledge()
+                    continue
                 frame: Frame = json.loads(text)
                 self.frames.append(frame)
                 self._bytes += len(text)
                 self.on_frame(frame)
                 async with self._changed:
                     self._changed.notify_all()
-                due = len(self.frames) - self._acknowledged >= ACK_FRAMES or self._bytes >= ACK_BYTES
-                if self._acknowledging and due:
-                    self._acknowledged, self._bytes = len(self.frames), 0
-                    await self.send("ack", frames=self._acknowledged)
+                if len(self.frames) - self._acknowledged >= ACK_FRAMES or self._bytes >= ACK_BYTES:
+                    await self._acknowledge()
         except ConnectionClosed:
             pass
         finally:
             async with self._changed:
                 self._changed.notify_all()
+
+    @property
+    def _owes(self) -> bool:
+        return self._acknowledging and self._acknowledged < len(self.frames)
+
+    async def _acknowledge(self) -> None:
+        if self._owes:
+            self._acknowledged, self._bytes = len(self.frames), 0
+            await self.send("ack", frames=self._acknowledged)
 
 
 async def open_socket(
@@ -173,7 +190,8 @@ async def open_socket(
     acknowledging: bool = True,
     **query: str,
 ) -> Socket:
-    """A socket of this user's, or of nobody's where `user` is None; `acknowledging=False` is a client of the first table.
+    """A socket of this user's, or of nobody's where `user` is None; `acknowledging=False` is a client of the first
+    table.
 
     Raises `websockets.exceptions.InvalidStatus` where the server refuses the handshake. `query` goes on the URL.
     """
@@ -193,7 +211,7 @@ async def open_socket(
     return Socket(connection, acknowledging=acknowledging)
 
 
-# --- the tab: connected ------------------------------------------------------------------------------------------------
+# --- the tab: connected -----------------------------------------------------------------------------------------------
 
 
 class LiveTab:
@@ -220,7 +238,7 @@ class LiveTab:
     async def say(self, message: str, *, client_id: str | None = None, **payload: Any) -> str:
         """Send a message, again after every reconnect until it is accepted; returns its run's id."""
         client_id = client_id or uuid.uuid4().hex
-        command = {"type": "chat", "payload": {"message": message, **payload}, "client_id": client_id}
+        command = {"payload": {"message": message, **payload}, "client_id": client_id}
 
         def answer() -> str | None:
             for frame in self.frames:
@@ -235,15 +253,14 @@ class LiveTab:
             while True:
                 socket = await self._connected()
                 with contextlib.suppress(ConnectionClosed):
-                    await socket.send(**command)
-                async with self._changed:
-                    await self._changed.wait_for(lambda: answer() or self.socket is not socket or not socket.is_open)
+                    await socket.send("chat", **command)
+                await self._settled(socket, answer)
                 if run_id := answer():
                     return run_id
 
-    async def send(self, type: str, **fields: Any) -> None:
+    async def send(self, kind: str, **fields: Any) -> None:
         """One command on the present socket, waiting for one where there is none."""
-        await (await self._connected()).send(type, **fields)
+        await (await self._connected()).send(kind, **fields)
 
     async def until(self, condition: Callable[[Tab], bool], *, timeout: float = 20) -> None:
         """Return when the tab is as the condition asks."""
@@ -253,8 +270,8 @@ class LiveTab:
         except TimeoutError:
             types = [frame["type"] for frame in self.frames][-40:]
             raise TimeoutError(
-                f"the tab did not become what was waited for within {timeout} s; closed with {self.close_codes}; "
-                f"last frames {types}; state {self.tab.state()}"
+                f"the tab did not become what was waited for within {timeout} s; closed with {self.close_codes[-10:]}; "
+                f"last frames {types}; state {str(self.tab.state())[:2000]}"
             ) from None
         if self._task.done():
             self._task.result()
@@ -308,6 +325,11 @@ class LiveTab:
         assert self.socket, f"the tab was told not to come back: {self.close_codes}"
         return self.socket
 
+    async def _settled(self, socket: Socket, answer: Callable[[], str | None]) -> None:
+        """Return when there is an answer, or when this socket will bring none."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: answer() or self.socket is not socket or not socket.is_open)
+
     async def _live(self) -> None:
         turn = 0
         while True:
@@ -347,12 +369,16 @@ class LiveTab:
             while True:
                 command = await owed.get()
                 if command:
-                    await socket.send(**command)
+                    await socket.send(
+                        command["type"], **{key: value for key, value in command.items() if key != "type"}
+                    )
                 else:
                     async with self._changed:
                         self._changed.notify_all()
 
 
 def open_tab(doors: Door | Sequence[Door], user: Any, session_id: str) -> LiveTab:
-    """A tab of this user's; `async with` waits until it has all there is. Several doors: it goes to the next when one closes."""
+    """A tab of this user's; `async with` waits until it has all there is. Several doors: it goes to the next when one
+    closes.
+    """
     return LiveTab(doors if isinstance(doors, Sequence) else [doors], user, session_id)

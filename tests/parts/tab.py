@@ -1,7 +1,7 @@
 """What a page knows of a session, mirrored for tests: the reducer of `static/chat/state.js` in Python.
 
-Recorded frames go in the order of `seq`, doubles are dropped, a gap is answered with `resume`, drafts grow by their offsets.
-It is pure, so that the law can be tried on any list of frames.
+Recorded frames go in the order of `seq`, doubles are dropped, a gap is answered with `resume`, drafts grow by their
+offsets. It is pure, so that the law can be tried on any list of frames.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Draft:
 
     type: str
     iteration: int
-    utf16: bytes = b""
+    utf16: bytearray = field(default_factory=bytearray)
 
     @property
     def text(self) -> str:

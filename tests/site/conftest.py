@@ -34,6 +34,6 @@ def superuser(db: None) -> User:
 def _user(name: str, **more: bool) -> User:
     from django.contrib.auth.models import User
 
-    from tests.site.rows import PASSWORD
+    from tests.parts.site_process import PASSWORD
 
     return User.objects.create_user(name, f"{name}@example.com", PASSWORD, **more)

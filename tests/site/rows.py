@@ -8,8 +8,6 @@ from django.utils import timezone
 
 from chat.models import ChatSession, Event, EventType, Run, RunState
 
-PASSWORD = "a long pass phrase of the tests"
-
 
 def client_of(user: User | None) -> Client:
     client = Client(enforce_csrf_checks=True)

@@ -8,9 +8,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.core import mail
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
-from tests.site.rows import PASSWORD, client_of
+from tests.parts.site_process import PASSWORD
+from tests.site.rows import client_of
 
 NEW = "quite another pass phrase"
 
@@ -32,7 +33,7 @@ def test_signing_in_leads_to_where_one_wanted_to_go_and_never_to_another_site(ow
 def test_a_wrong_password_and_an_unknown_name_are_answered_alike(owner: User) -> None:
     answers = [Client().post("/accounts/login/", {"username": name, "password": "x"}) for name in ("owner", "nobody")]
     assert [answer.status_code for answer in answers] == [200, 200]
-    errors = [re.findall(r'<ul class="errorlist.*?</ul>', answer.text, re.S) for answer in answers]
+    errors = [re.findall(r'<ul class="errorlist.*?</ul>', answer.text, re.DOTALL) for answer in answers]
     assert errors[0] == errors[1] != []
 
 
@@ -44,7 +45,7 @@ def test_a_deactivated_user_cannot_sign_in_and_is_signed_out(owner: User) -> Non
     assert sign_in(Client(), "owner", PASSWORD) == 200
 
 
-def test_the_sign_in_page_says_where_the_first_account_comes_from_while_there_is_none(db: None, settings: SettingsWrapper) -> None:
+def test_the_sign_in_page_says_where_the_first_account_comes_from_while_there_is_none(db: None) -> None:
     sentence = "this site has no administrator"
     assert sentence in Client().get("/accounts/login/").text
     User.objects.create_superuser("admin")
@@ -92,7 +93,7 @@ def test_a_forgotten_password_is_set_anew_through_a_link_that_works_once(owner: 
     (message,) = mail.outbox
     assert message.to == [owner.email]
     assert "Your username: owner" in message.body
-    found = re.search(r"http://testserver(/accounts/reset/\S+)", message.body)
+    found = re.search(r"http://testserver(/accounts/reset/\S+)", str(message.body))
     assert found
     form = client.get(found[1], follow=True)
     assert form.status_code == 200
@@ -121,7 +122,7 @@ class TestSignUp:
         assert "/accounts/sign-up/" not in Client().get("/accounts/login/").text
         assert not User.objects.exists()
 
-    def test_makes_a_plain_user_who_is_signed_in(self, db: None, settings: SettingsWrapper) -> None:
+    def test_makes_a_plain_user_who_is_signed_in(self, db: None, settings: Settings) -> None:
         settings.SIGN_UP = True
         client = Client()
         assert "/accounts/sign-up/" in client.get("/accounts/login/").text
@@ -134,7 +135,7 @@ class TestSignUp:
         assert client.get("/accounts/password_change/").status_code == 200
         assert client.get("/accounts/sign-up/")["Location"] == "/"
 
-    def test_refuses_a_name_that_is_taken_in_any_spelling(self, owner: User, settings: SettingsWrapper) -> None:
+    def test_refuses_a_name_that_is_taken_in_any_spelling(self, owner: User, settings: Settings) -> None:
         settings.SIGN_UP = True
         answer = Client().post("/accounts/sign-up/", {**self.FORM, "username": "OWNER"})
         assert answer.status_code == 200

@@ -76,7 +76,9 @@ def test_a_session_leads_to_its_runs_and_events_and_to_no_others(client: Client,
     ("name", "words"),
     [("chatsession", "needle"), ("chatsession", "owner"), ("run", "needle"), ("event", "needle"), ("event", "hammer")],
 )
-def test_search_finds_by_what_was_said_and_who_said_it(name: str, words: str, client: Client, owner: User, other: User) -> None:
+def test_search_finds_by_what_was_said_and_who_said_it(
+    name: str, words: str, client: Client, owner: User, other: User
+) -> None:
     make_session(owner, "mine", text="a needle", tool="hammer")
     make_session(other, "theirs", text="hay")
     page = client.get(url(name, "changelist"), {"q": words}).text
@@ -94,7 +96,7 @@ def test_filters_leave_out_the_rest(name: str, filters: str, client: Client, own
 @pytest.mark.parametrize("name", MODELS)
 def test_a_list_asks_the_database_as_often_for_many_rows_as_for_one(name: str, client: Client, owner: User) -> None:
     def queries(**filters: str) -> int:
-        with CaptureQueriesContext(connection, ) as captured:
+        with CaptureQueriesContext(connection) as captured:
             assert client.get(url(name, "changelist"), filters).status_code == 200
         return len(captured)
 

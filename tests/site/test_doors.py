@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
 from chat.models import ChatSession, Event, Run
 from reasoning_site.first_admin import first_admin_path
-from tests.site.rows import PASSWORD, client_of, make_session
+from tests.parts.site_process import PASSWORD
+from tests.site.rows import client_of, make_session
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse as Page
 
 SIGN_IN = "/accounts/login/?next="
 ADMIN_SIGN_IN = "/admin/login/?next="
 
-# For each path what anonymous, owner, other user, staff without permissions and superuser get: a status, or where they are sent.
+# What anonymous, owner, other user, staff without permissions and superuser get: a status, or where they are sent.
 DOORS: dict[str, tuple[int | str, int | str, int | str, int | str, int | str]] = {
     "/healthz": (200, 200, 200, 200, 200),
     "/readyz": (200, 200, 200, 200, 200),
@@ -41,13 +45,23 @@ DOORS: dict[str, tuple[int | str, int | str, int | str, int | str, int | str]] =
     "/no/such/page": (404, 404, 404, 404, 404),
 }
 
+# Beside those of the admin for each model.
+PAGES = """
+    / /s/s1/ /s/s2/ /s/fresh/ /no/such/page
+    /accounts/login/ /accounts/first-admin/nonsense/ /accounts/password_change/ /accounts/password_change/done/
+    /accounts/password_reset/ /accounts/password_reset/done/ /accounts/reset/x/y/ /accounts/reset/done/
+    /admin/ /admin/login/ /admin/chat/ /admin/auth/ /admin/password_change/ /admin/no/such/page
+    /admin/chat/chatsession/?q=text /admin/chat/run/?e=1
+""".split()
+
 
 @pytest.mark.parametrize("path", DOORS)
 def test_each_door_opens_for_whom_it_should(path: str, owner: User, other: User, staff: User, superuser: User) -> None:
     session = make_session(owner, "theirs")
-    path = path.replace("/1/", f"/{session.pk}/")
-    for visitor, expected in zip((None, owner, other, staff, superuser), DOORS[path.replace(f"/{session.pk}/", "/1/")], strict=True):
-        answer = client_of(visitor).get(path)
+    for visitor, expected in zip(
+        (None, owner, other, staff, superuser), DOORS[path.replace(f"/{session.pk}/", "/1/")], strict=True
+    ):
+        answer = client_of(visitor).get(path.replace("/1/", f"/{session.pk}/"))
         if isinstance(expected, str):
             assert answer.status_code == 302, visitor
             assert answer["Location"].startswith(expected), visitor
@@ -73,37 +87,29 @@ def test_staff_who_may_view_sessions_see_them_in_the_admin(staff: User, owner: U
 
 
 @pytest.fixture
-def pages(owner: User, superuser: User) -> list[HttpResponse]:
-    """Every page of the site that has one, the admin's for each model included, as the superuser or anonymous sees it."""
+def pages(owner: User, superuser: User) -> list[Page]:
+    """Every page of the site, the admin's for each model included, as the superuser or anonymous sees it."""
     session = make_session(superuser)
     make_session(owner, "s2")
     Group.objects.create(name="group")
-    rows = {
-        ChatSession: session,
-        Run: session.runs.get(),
-        Event: session.events.first(),
-        User: owner,
-        Group: Group.objects.get(),
-    }
+    event = session.events.get(seq=1)
+    rows = {ChatSession: session, Run: event.run, Event: event, User: owner, Group: Group.objects.get()}
     assert rows.keys() == admin.site._registry.keys(), "a model in the admin that this test does not know"
-    paths = ["/", "/s/s1/", "/s/s2/", "/s/fresh/", "/no/such/page", "/accounts/first-admin/nonsense/"]
-    paths += ["/accounts/login/", "/accounts/password_change/", "/accounts/password_change/done/"]
-    paths += ["/accounts/password_reset/", "/accounts/password_reset/done/", "/accounts/reset/x/y/", "/accounts/reset/done/"]
-    paths += ["/admin/", "/admin/login/", "/admin/chat/", "/admin/auth/", "/admin/password_change/", "/admin/no/such/page"]
-    paths += [f"/admin/auth/user/{owner.pk}/password/", "/admin/chat/chatsession/?q=text", "/admin/chat/run/?e=1"]
+    paths = [*PAGES, f"/admin/auth/user/{owner.pk}/password/"]
     for model, row in rows.items():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         paths += [reverse(f"{name}_changelist"), reverse(f"{name}_add")]
         paths += [reverse(f"{name}_{page}", args=[row.pk]) for page in ("change", "delete", "history")]
     client = client_of(superuser)
     answers = [client.get(path, follow=True) for path in paths]
-    answers += [client.post("/admin/auth/user/add/", {}), client.post("/accounts/logout/", {})]  # Without CSRF token: 403.
+    # Without a CSRF token: 403.
+    answers += [client.post(path, {}) for path in ("/admin/auth/user/add/", "/accounts/logout/")]
     answers += [Client().get(path, follow=True) for path in ("/", "/admin/", "/accounts/login/", "/no/such/page")]
     answers.append(Client(headers={"Host": "example.org"}).get("/"))
     return answers
 
 
-def test_every_page_has_a_content_security_policy_and_needs_no_exception_from_it(pages: list[HttpResponse]) -> None:
+def test_every_page_has_a_content_security_policy_and_needs_no_exception_from_it(pages: list[Page]) -> None:
     for page in pages:
         where = getattr(page, "request", {}).get("PATH_INFO")
         policy = dict(part.strip().split(" ", 1) for part in page["Content-Security-Policy"].split(";"))
@@ -116,7 +122,7 @@ def test_every_page_has_a_content_security_policy_and_needs_no_exception_from_it
         assert reader.tags, where
 
 
-def test_every_page_has_the_other_headers_that_keep_it_apart(pages: list[HttpResponse]) -> None:
+def test_every_page_has_the_other_headers_that_keep_it_apart(pages: list[Page]) -> None:
     for page in pages:
         assert page["Referrer-Policy"] == "same-origin"
         assert page["X-Content-Type-Options"] == "nosniff"
@@ -155,7 +161,7 @@ def test_the_page_that_makes_the_first_admin_is_as_strict(db: None) -> None:
 
 
 class _Inline(HTMLParser):
-    """Finds what a policy without exceptions forbids: inline scripts, styles and handlers, and anything from elsewhere."""
+    """Finds what the policy forbids: inline scripts, styles and handlers, and anything from elsewhere."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,12 +175,11 @@ class _Inline(HTMLParser):
         if tag == "style" or "style" in named or (tag == "script" and "src" not in named and not is_data):
             self.found.append(self.get_starttag_text() or tag)
         for name, value in attrs:
+            is_handler = name.startswith("on") or (value or "").strip().lower().startswith("javascript:")
             loads = name == "src" or (tag == "link" and name == "href")
-            if name.startswith("on") or (value or "").strip().lower().startswith("javascript:"):
-                self.found.append(self.get_starttag_text() or tag)
-            elif loads and not (value or "").startswith(("/", "data:image/")):
+            if is_handler or (loads and not (value or "").startswith(("/", "data:image/"))):
                 self.found.append(self.get_starttag_text() or tag)
 
 
-def _without_tokens(page: HttpResponse) -> str:
+def _without_tokens(page: Page) -> str:
     return re.sub(r'name="csrfmiddlewaretoken" value="[^"]+"', "", page.text)

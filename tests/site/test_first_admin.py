@@ -9,10 +9,10 @@ from django.contrib.auth.forms import UserCreationForm
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from reasoning_site.first_admin import AdminExists, first_admin_path, make_first_admin
-from tests.site.rows import PASSWORD
+from tests.parts.site_process import PASSWORD
 
 FORM = {"username": "ada", "password1": PASSWORD, "password2": PASSWORD}
 
@@ -55,7 +55,7 @@ def test_a_link_dies_with_any_superuser_however_made(path: str, superuser: User)
     assert not User.objects.filter(username="ada").exists()
 
 
-def test_an_old_link_is_refused_and_told_what_to_do(path: str, settings: SettingsWrapper) -> None:
+def test_an_old_link_is_refused_and_told_what_to_do(path: str, settings: Settings) -> None:
     settings.FIRST_ADMIN_SECONDS = -1
     answer = Client().post(path, FORM)
     assert answer.status_code == 410
@@ -64,7 +64,7 @@ def test_an_old_link_is_refused_and_told_what_to_do(path: str, settings: Setting
 
 
 @pytest.mark.parametrize("how", ["cut", "changed", "other key"])
-def test_a_link_that_is_not_ours_is_refused(path: str, how: str, settings: SettingsWrapper) -> None:
+def test_a_link_that_is_not_ours_is_refused(path: str, how: str, settings: Settings) -> None:
     match how:
         case "cut":
             path = path[:-5] + "/"

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 
 import pytest
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from reasoning_site import health
 from tests.parts.child import free_port
 from tests.parts.redis_server import RedisServer
-from tests.parts.site_process import NewSite, Site
+from tests.parts.site_process import DATABASE, NewSite, Site
 
 
-def test_health_asks_nobody(settings: SettingsWrapper) -> None:
+def test_health_asks_nobody(settings: Settings) -> None:
     # Without the `db` fixture any question to the database is an error.
     answer = Client().get("/healthz")
     assert (answer.status_code, answer.content) == (200, b"ok")
@@ -24,7 +26,7 @@ def test_health_asks_nobody(settings: SettingsWrapper) -> None:
 
 
 def test_a_database_that_hangs_is_reported_within_the_time_out(
-    db: None, monkeypatch: pytest.MonkeyPatch, settings: SettingsWrapper
+    db: None, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     settings.READY_SECONDS = 0.05
     release = threading.Event()
@@ -54,9 +56,14 @@ def test_a_site_is_ready_with_and_without_redis(site: Site, new_site: NewSite, r
 
 def test_without_redis_or_tables_the_site_says_what_is_wrong_and_stays_up(new_site: NewSite) -> None:
     broken = new_site(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
-    broken.write("DROP TABLE chat_event")
+    with contextlib.closing(sqlite3.connect(broken.data_dir / DATABASE)) as database:
+        database.execute("ALTER TABLE chat_chatsession RENAME TO gone")
     with broken.client() as client:
         answer = client.get("/readyz")
         assert answer.status_code == 503
         assert client.get("/healthz").text == "ok"
-    assert answer.json()["channel_layer"] == "ConnectionError"
+    assert answer.json() == {
+        "status": "unavailable",
+        "database": "OperationalError",
+        "channel_layer": "ConnectionError",
+    }

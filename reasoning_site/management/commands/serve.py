@@ -70,14 +70,14 @@ class Command(BaseCommand):
 
 def _refuse_taken_port(host: str, port: int) -> None:
     """Raises CommandError before any work is done, with a sentence that says what to do."""
+    if not 0 <= port <= 65535:
+        raise CommandError(f"There is no port {port}; ports go up to 65535.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             # As the server will: else a port that was in use a minute ago counts as taken.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OverflowError:
-        raise CommandError(f"There is no port {port}; ports go from 1 to 65535.") from None
     except OSError as error:
         reasons = {errno.EADDRINUSE: "another program uses it", errno.EACCES: "it is not yours to use"}
         reason = reasons.get(error.errno or 0, error.strerror or str(error))
