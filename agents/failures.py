@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.llm import ModelError
+from agents.model_choice import ModelError
 from agents.registry import UnknownAgent
 from agents.steps import FailureCode
 from agents.stream import BadToolCall, IterationLimit

@@ -2,44 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from langchain_core.language_models import BaseChatModel
 
-from agents.model_choice import AUTO, DEMO, ModelError
-
-__all__ = ["AUTO", "DEMO", "ModelError", "chat_model", "default_spec", "is_openai"]
-
-# Providers' current models of the middle size that stream, think and call tools.
-DEFAULT_OPENAI = "openai:gpt-5.5"
-DEFAULT_ANTHROPIC = "anthropic:claude-sonnet-5-5"
+from agents.model_choice import DEFAULT_ANTHROPIC, DEFAULT_OPENAI, DEMO, ModelError, is_openai
 
 _EXAMPLES = f"for example {DEFAULT_OPENAI}, {DEFAULT_ANTHROPIC}, ollama:qwen3 or {DEMO}"
-
-
-def default_spec(environ: Mapping[str, str]) -> str:
-    """What `MODEL` is when nobody set it: the provider of which the environment has a key or an address, else the demo.
-
-    An address of one's own comes before a key: it is set on purpose, where keys lie about on many machines.
-    """
-    base_url = environ.get("OPENAI_BASE_URL", "").strip()
-    if base_url and not is_openai(base_url):
-        return f"openai:{AUTO}"
-    if environ.get("OPENAI_API_KEY", "").strip():
-        return DEFAULT_OPENAI
-    if environ.get("ANTHROPIC_API_KEY", "").strip():
-        return DEFAULT_ANTHROPIC
-    if environ.get("OLLAMA_HOST", "").strip():
-        return f"ollama:{AUTO}"
-    return DEMO
-
-
-def is_openai(base_url: str) -> bool:
-    """Whether an address is OpenAI's own and not that of a compatible server."""
-    host = urlsplit(base_url).hostname or ""
-    return host == "openai.com" or host.endswith(".openai.com")
 
 
 def chat_model(

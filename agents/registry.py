@@ -16,6 +16,9 @@ from agents.context import RunContext
 from agents.middleware import ToolBoundary
 from agents.tools import TIMEOUTS, TOOLS
 
+Agent = CompiledStateGraph[Any, RunContext, Any, Any]
+"""An agent as `agents.stream` takes it."""
+
 
 class UnknownAgent(LookupError):
     """No agent has that name; the message lists those that there are."""
@@ -96,9 +99,7 @@ def get(name: str) -> AgentSpec:
         raise UnknownAgent(f"There is no agent “{name[:60]}”; there are {', '.join(AGENTS)}.") from None
 
 
-def build(
-    name: str, *, model: BaseChatModel, max_iterations: int, tools: Mapping[str, BaseTool] = TOOLS
-) -> CompiledStateGraph[Any, RunContext, Any, Any]:
+def build(name: str, *, model: BaseChatModel, max_iterations: int, tools: Mapping[str, BaseTool] = TOOLS) -> Agent:
     """The agent, ready to be streamed with a `RunContext` as its context.
 
     It asks the model `max_iterations` times at most; where it wants to ask once more, LangChain's

@@ -1,9 +1,12 @@
-"""The one place that reads LangChain's stream: a pure mapper from its parts to our steps and deltas, and the loop that feeds it.
+"""The one place that reads LangChain's stream: a pure mapper from its parts to our steps and deltas, and the loop that
+feeds it.
 
 What the mapper relies on (langchain 1.4, langgraph 1.2, `version="v2"`):
 - only node `model` in the outermost namespace is the agent; summaries and models inside tools stream under other names;
-- a chunk's tool calls are fragments, the final arguments stand in `updates`, which also comes before any of its tools starts;
-- a retried or fallen-back model call has a new message id under the same checkpoint namespace, and its old text never ends;
+- a chunk's tool calls are fragments, the final arguments stand in `updates`, which also comes before any of its tools
+starts;
+- a retried or fallen-back model call has a new message id under the same checkpoint namespace, and its old text never
+ends;
 - every tool call is a task of its own, so that each result comes as soon as it is there.
 """
 
@@ -12,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from langchain.agents.middleware.model_call_limit import ModelCallLimitExceededError
@@ -213,18 +216,15 @@ def _usage(message: AIMessage) -> Usage | None:
 
 async def stream(
     agent: CompiledStateGraph[Any, Any, Any, Any], messages: list[BaseMessage], *, context: RunContext, mapper: Mapper
-) -> AsyncIterator[Said]:
-    """Run the agent on the conversation and yield what it says. Close it (`contextlib.aclosing`) to end the model's stream.
+) -> AsyncGenerator[Said, None]:
+    """Run the agent on the conversation and yield what it says. Close it (`contextlib.aclosing`) to end the model's
+    stream.
 
     Raises `IterationLimit`, `BadToolCall`, and whatever the model's provider raises.
     """
-    parts: Any = agent.astream(
-        {"messages": messages},
-        context=context,
-        stream_mode=MODES,  # type: ignore[arg-type]  # "tools" works and is tested, but is missing in the type's list
-        subgraphs=True,
-        version="v2",
-    )
+    # "tools" works, and a test holds it so, but is missing in the type's list of modes.
+    modes: Any = MODES
+    parts: Any = agent.astream({"messages": messages}, context=context, stream_mode=modes, subgraphs=True, version="v2")
     try:
         async with contextlib.aclosing(parts):
             async for part in parts:

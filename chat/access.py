@@ -26,7 +26,7 @@ def sessions_of(user: Visitor) -> QuerySet[ChatSession]:
 
 def get_session(user: Visitor, public_id: str) -> ChatSession | None:
     """The user's session with that id, or None where nobody has used the id yet. Raises `NotYours`."""
-    if not user.is_authenticated or not user.is_active:
+    if user.pk is None or not user.is_authenticated or not user.is_active:
         raise NotYours(public_id)
     session = ChatSession.objects.filter(public_id=public_id).first()
     if session is not None and session.owner_id != user.pk:
@@ -43,9 +43,8 @@ def open_session(user: Visitor, public_id: str, *, agent: str | None, default_ag
     if session is None:
         try:
             with transaction.atomic():
-                return ChatSession.objects.create(
-                    public_id=public_id, owner_id=user.pk, agent=agent or default_agent
-                )
+                owner_id = int(user.pk or 0)
+                return ChatSession.objects.create(public_id=public_id, owner_id=owner_id, agent=agent or default_agent)
         except IntegrityError:
             session = get_session(user, public_id)
             if session is None:

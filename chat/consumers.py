@@ -1,8 +1,8 @@
 """One socket: parse, hand over, forward. It never waits for an agent; what it forwards is in the order of the log.
 
-The consumer keeps a cursor, the `seq` of the last recorded frame that it sent. An announcement that is the next goes out as
-it is, one that is older is dropped, and one from further on makes it read the log: whatever the group loses, doubles or
-reorders, each client gets a gapless stream, those that can't ask for it included.
+The consumer keeps a cursor, the `seq` of the last recorded frame that it sent. An announcement that is the next goes
+out as it is, one that is older is dropped, and one from further on makes it read the log: whatever the group loses,
+doubles or reorders, each client gets a gapless stream, those that can't ask for it included.
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ ASKING_SECONDS = 1.0
 SECOND_LOOK_SECONDS = 1.0
 
 
-class ChatConsumer(AsyncWebsocketConsumer):
-    """See the module. Announcements wait in the log while the client fetches pages of it (`paging`), and while too much is on
-    its way and not acknowledged (`behind_since`); then nothing is sent, so that a slow reader costs a bounded amount of memory."""
+class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ships no types
+    """See the module. Announcements wait in the log while the client fetches pages of it (`paging`), and while too much
+    is on its way and not acknowledged (`behind_since`); then nothing is sent, so that a slow reader costs a bounded
+    amount of memory.
+    """
 
     session: ChatSession
     user: AbstractBaseUser
@@ -340,7 +342,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self._send(protocol.interrupted(run_id=ends))
 
     async def _keep_asking(self) -> None:
-        """What the group should have told, asked of the database now and then: news, and whether the login still stands."""
+        """What the group should have told, asked of the database now and then: news, and whether the login still
+        stands.
+        """
         asked_at = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(ASKING_SECONDS)

@@ -12,8 +12,8 @@ from django.db import close_old_connections
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Django's and Channels' own bridge runs all queries of a process on one thread, so that one slow query would hold up every
-# socket. Here they share a few.
+# Django's and Channels' own bridge runs all queries of a process on one thread, so that one slow query would hold up
+# every socket. Here they share a few.
 _THREADS: Final = ThreadPoolExecutor(max_workers=8, thread_name_prefix="database")
 
 

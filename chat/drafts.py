@@ -1,7 +1,8 @@
 """Drafts: the text of the steps that a run is writing, and how often it is told.
 
-Deltas are the dear part of a token's way, so the first piece of a step goes at once and then at most one message per run
-every `DELTA_SECONDS`, longer when the process or the layer is slow; always the new text with its offset, never all of it.
+Deltas are the dear part of a token's way, so the first piece of a step goes at once and then at most one message per
+run every `DELTA_SECONDS`, longer when the process or the layer is slow; always the new text with its offset, never all
+of it.
 """
 
 from __future__ import annotations

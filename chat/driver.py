@@ -20,7 +20,6 @@ from weakref import WeakKeyDictionary
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from langgraph.graph.state import CompiledStateGraph
 
 from agents import failures, history, llm, registry
 from agents.context import Excerpt, RunContext
@@ -83,7 +82,7 @@ class Driver:
         self._driving: dict[str, Driving] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._channel = ""
-        self._agents: dict[str, CompiledStateGraph[Any, RunContext, Any, Any]] = {}
+        self._agents: dict[str, registry.Agent] = {}
 
     def start(self) -> None:
         """Begin to watch, sweep and listen. Called once, in the event loop that the driver lives in."""
@@ -130,7 +129,6 @@ class Driver:
         try:
             await self._become_reachable(driving)
             await events.announce(run.session_id, claimed.recorded)
-            driving.thinking = asyncio.create_task(self._think(driving))
             ending = await self._outcome(driving)
             driving.ending = True
             telling.cancel()
@@ -162,7 +160,7 @@ class Driver:
                         case Step():
                             await uncut(self._record(driving, said))
 
-    async def _agent(self, name: str) -> CompiledStateGraph[Any, RunContext, Any, Any]:
+    async def _agent(self, name: str) -> registry.Agent:
         """The agent, made once for each name. In a thread: importing a provider takes seconds."""
         if name not in self._agents:
             model = await asyncio.to_thread(
@@ -176,17 +174,18 @@ class Driver:
 
     async def _record(self, driving: Driving, step: Step) -> None:
         run = driving.claimed.run
-        recorded = await self._persist(partial(events.record_step, run.pk, attempt=run.attempt, step=step))
+        recorded = await self._persist(partial(events.record_step, driving.run_id, attempt=run.attempt, step=step))
         driving.steps = step.number
         driving.drafts.recorded(step.number)
         await events.announce(run.session_id, recorded)
 
     async def _outcome(self, driving: Driving) -> Ending | None:
-        """Wait until the agent has ended and say how the run ends; None where it is no longer ours to end."""
-        assert driving.thinking is not None
+        """Let the agent think to its end and say how the run ends; None where it is no longer ours to end."""
+        thinking = asyncio.create_task(self._think(driving))
+        driving.thinking = thinking
         try:
-            await asyncio.wait([driving.thinking])
-            driving.thinking.result()
+            await asyncio.wait([thinking])
+            thinking.result()
         except asyncio.CancelledError:
             if driving.superseded:
                 return None
@@ -232,7 +231,9 @@ class Driver:
         await events.announce(run.session_id, await self._persist(finish))
 
     async def _persist(self, write: partial[list[events.Recorded]]) -> list[events.Recorded]:
-        """Write, and try again for as long as the database is away. Raises `events.Superseded` if somebody else took over."""
+        """Write, and try again for as long as the database is away. Raises `events.Superseded` if somebody else took
+        over.
+        """
         pause = FIRST_PAUSE_SECONDS
         try:
             return await query(write)
@@ -258,7 +259,7 @@ class Driver:
             try:
                 self._channel = self._channel or await layer.new_channel("driver")
                 message = await layer.receive(self._channel)
-            except Exception as error:  # The layer's errors have no common base; stops still come by the database.
+            except Exception as error:  # noqa: BLE001 - the layer's errors have no common base; stops still come by the database.
                 logger.warning("The driver could not listen: %s", type(error).__name__)
                 await asyncio.sleep(LONGEST_PAUSE_SECONDS)
                 continue
@@ -339,15 +340,15 @@ def _model_name() -> str:
 async def uncut(work: Coroutine[Any, Any, None]) -> None:
     """Await the work to its end, also when cancelled meanwhile; the cancellation goes on afterwards."""
     task = asyncio.ensure_future(work)
-    cancelled = False
+    cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
             await asyncio.wait([task])
-        except asyncio.CancelledError:
-            cancelled = True
+        except asyncio.CancelledError as error:
+            cancelled = error
     task.result()
-    if cancelled:
-        raise asyncio.CancelledError
+    if cancelled is not None:
+        raise cancelled
 
 
 _drivers: WeakKeyDictionary[asyncio.AbstractEventLoop, Driver] = WeakKeyDictionary()

@@ -37,7 +37,9 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A committed event and the frames that tell of it, encoded once; `ends` is the id of the run that it ends, if it does."""
+    """A committed event and the frames that tell of it, encoded once; `ends` is the id of the run that it ends, if it
+    does.
+    """
 
     seq: int
     texts: list[str]
@@ -67,8 +69,10 @@ def lock(session_id: int) -> ChatSession:
     return ChatSession.objects.select_for_update().get(pk=session_id)
 
 
-def lock_run(run_id: object, *, attempt: int | None = None) -> Run:
-    """The run with its session locked. Given an attempt, raises `Superseded` unless the run is active under it (fencing)."""
+def lock_run(run_id: str, *, attempt: int | None = None) -> Run:
+    """The run with its session locked. Given an attempt, raises `Superseded` unless the run is active under it
+    (fencing).
+    """
     found = Run.objects.values_list("session_id", flat=True).get(pk=run_id)
     session = lock(found)
     run = Run.objects.select_for_update().get(pk=run_id)
@@ -79,7 +83,7 @@ def lock_run(run_id: object, *, attempt: int | None = None) -> Run:
 
 
 @transaction.atomic
-def record_step(run_id: object, *, attempt: int, step: Step, again: bool = False) -> list[Recorded]:
+def record_step(run_id: str, *, attempt: int, step: Step, again: bool = False) -> list[Recorded]:
     """Record a step of a run under way. Raises `Superseded`.
 
     `again` says that an earlier try may have been committed without our knowing: then what it wrote is returned.
@@ -168,9 +172,7 @@ async def _attempt(what: str, call: Awaitable[None]) -> bool:
     try:
         async with asyncio.timeout(settings.LAYER_SECONDS):
             await call
-    except (
-        Exception
-    ) as error:  # The layer's errors have no common base. What it loses is found in the log; a run goes on.
+    except Exception as error:  # noqa: BLE001 - the layer's errors have no base; what it loses is in the log
         logger.warning("The channel layer failed while %s: %s", what, type(error).__name__)
         return False
     return True

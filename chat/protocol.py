@@ -1,9 +1,11 @@
 """The wire: every frame, both ways, and every close code. Nothing else in the project spells a frame.
 
-A frame is one JSON text. From the browser come commands, read by `parse`. To the browser go *recorded* frames, which carry
-the `seq` and `run_id` of a committed event, and *passing* frames, which carry no `seq` and are worthless later (deltas, acknowledgements, pongs, errors). A client applies recorded frames in the order of `seq`, drops what
-it has, and sends `resume` where it sees a gap. A client that knows only `chat`, `ping`, `interrupt` and `connected`,
-`reasoning_start`, `reasoning_step`, `response`, `reasoning_complete`, `error`, `pong`, `interrupted` needs nothing else.
+A frame is one JSON text. From the browser come commands, read by `parse`. To the browser go *recorded* frames, which
+carry the `seq` and `run_id` of a committed event, and *passing* frames, which carry no `seq` and are worthless later
+(deltas, acknowledgements, pongs, errors). A client applies recorded frames in the order of `seq`, drops what it has,
+and sends `resume` where it sees a gap. A client that knows only `chat`, `ping`, `interrupt` and `connected`,
+`reasoning_start`, `reasoning_step`, `response`, `reasoning_complete`, `error`, `pong`, `interrupted` needs nothing
+else.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class Refused(Exception):
         self.message = message
 
 
-# --- commands: browser to server ---------------------------------------------------------------------------------------
+# --- commands: browser to server --------------------------------------------------------------------------------------
 
 Identifier = Annotated[str, StringConstraints(pattern=rf"^{SESSION_ID}$")]
 
@@ -201,7 +203,7 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-# --- frames: server to browser -----------------------------------------------------------------------------------------
+# --- frames: server to browser ----------------------------------------------------------------------------------------
 
 
 def encode(kind: str, data: dict[str, Any], **top: Any) -> str:
@@ -230,7 +232,7 @@ def connected(*, session_id: str, agent_name: str, head: int, epoch: str, active
     )
 
 
-def pong(timestamp: float | int | str | None, *, head: int) -> str:
+def pong(timestamp: float | str | None, *, head: int) -> str:
     return encode("pong", {"timestamp": timestamp, "head": head})
 
 
@@ -291,13 +293,15 @@ def reasoning_delta(piece: Piece) -> str:
     return encode("reasoning_delta", data, run_id=piece.run_id)
 
 
-# --- recorded frames: one event each -----------------------------------------------------------------------------------
+# --- recorded frames: one event each ----------------------------------------------------------------------------------
 
 
 def message(
     *, seq: int, run_id: str, client_id: str, content: str, agent: str, enable_reasoning: bool, timestamp: float
 ) -> str:
-    """A user's message was accepted. Its run is queued until `reasoning_start`; `timestamp` is in seconds since the epoch."""
+    """A user's message was accepted. Its run is queued until `reasoning_start`; `timestamp` is in seconds since the
+    epoch.
+    """
     data = {
         "client_id": client_id,
         "content": content,
@@ -332,8 +336,9 @@ def reasoning_start(
 
 
 def reasoning_step(*, seq: int, run_id: str, data: dict[str, Any]) -> str:
-    """A whole step. `data`: type, content, iteration, timestamp, step, attempt, and where there is one: tool_name, call_id,
-    arguments, is_error, is_partial, reasoning, duration (s), usage {input_tokens, output_tokens}, code."""
+    """A whole step. `data`: type, content, iteration, timestamp, step, attempt, and where there is one: tool_name,
+    call_id, arguments, is_error, is_partial, reasoning, duration (s), usage {input_tokens, output_tokens}, code.
+    """
     return encode("reasoning_step", data, seq=seq, run_id=run_id)
 
 

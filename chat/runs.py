@@ -221,8 +221,9 @@ def _end(run: Run, *, state: RunState, steps: Sequence[Step], code: str, message
 
 
 def abandoned(*, mine_alone: str | None = None) -> list[tuple[str, int]]:
-    """Active runs, each with its attempt, whose lease has passed. Where one process alone drives runs, give its name: then
-    all that it does not hold."""
+    """Active runs, each with its attempt, whose lease has passed. Where one process alone drives runs, give its name:
+    then all that it does not hold.
+    """
     lost = Q(lease_until__lt=Now()) | Q(lease_until=None)
     if mine_alone is not None:
         lost |= ~Q(worker=mine_alone)

@@ -19,6 +19,8 @@ from chat.protocol import Close
 class SiteSocket(WebSocketProtocol):  # type: ignore[misc] # daphne has no types
     """A socket whose bound on size is for what comes in. The library would refuse to send a long answer by it, too."""
 
+    maxMessagePayloadSize: int  # noqa: N815 - the library's name
+
     def serverSend(self, content: str | bytes, binary: bool = False) -> None:  # noqa: N802 - daphne's name
         bound, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
         try:

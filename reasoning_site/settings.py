@@ -7,7 +7,7 @@ from pathlib import Path
 
 from csp.constants import NONE, SELF
 
-from agents.llm import default_spec
+from agents.model_choice import default_spec
 from reasoning_site import environment as env
 from reasoning_site.origins import full_origins
 from reasoning_site.secret_key import kept_secret_key

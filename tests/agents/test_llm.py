@@ -10,7 +10,8 @@ from langchain_anthropic import ChatAnthropic
 from langchain_openai import ChatOpenAI
 
 from agents.demo import DemoChatModel
-from agents.llm import DEFAULT_ANTHROPIC, DEFAULT_OPENAI, ModelError, chat_model, default_spec
+from agents.llm import chat_model
+from agents.model_choice import DEFAULT_ANTHROPIC, DEFAULT_OPENAI, ModelError, default_spec
 from agents.openai_compatible import OpenAICompatibleChat
 
 

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 from langchain_core.messages import AIMessageChunk
 
-from agents.llm import ModelError, chat_model
+from agents.llm import chat_model
+from agents.model_choice import ModelError
 from tests.agents.conversation import blocks
 
 

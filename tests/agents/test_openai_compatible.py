@@ -9,7 +9,8 @@ import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 
-from agents.llm import ModelError, chat_model
+from agents.llm import chat_model
+from agents.model_choice import ModelError
 from agents.openai_compatible import OpenAICompatibleChat
 from agents.registry import build
 from tests.agents.conversation import answers, blocks, converse

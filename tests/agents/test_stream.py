@@ -17,7 +17,7 @@ from agents.context import RunContext
 from agents.failures import explain
 from agents.steps import Delta, Discard, FailureCode, Said, Step, StepType, Usage
 from agents.stream import MODES, BadToolCall, IterationLimit, Mapper, stream
-from tests.parts.scripted_model import Call, Piece, ScriptedModel, Think
+from tests.parts.scripted_model import Call, ScriptedModel, Think
 
 ledger: list[str] = []
 
@@ -115,7 +115,7 @@ async def test_parallel_tools_come_as_they_finish() -> None:
     ) as said:
         async for item in said:
             if isinstance(item, Step):
-                seen.append((item.type.value, item.call_id, len(ledger)))
+                seen.append((item.type.value, item.call_id, len(ledger)))  # noqa: PERF401 - while it streams
     assert seen == [
         ("tool_use", "call-1-0", 0),
         ("tool_use", "call-1-1", 0),
@@ -174,7 +174,7 @@ async def test_only_the_agents_own_model_is_heard() -> None:
     """What streams under another node, or inside a sub-graph, is not the answer."""
     from langchain_core.messages import AIMessageChunk
 
-    chunk = AIMessageChunk("inner", id="x")
+    chunk = AIMessageChunk(content="inner", id="x")
     mapper = Mapper()
     for namespace, node in (((), "tools"), ((), "summarize"), (("tools:1",), "model")):
         metadata = {"langgraph_node": node, "langgraph_checkpoint_ns": "a"}
@@ -211,7 +211,8 @@ async def test_closing_the_stream_ends_the_models() -> None:
             finally:
                 closed.set()
 
-    agent = registry.build("writer", model=Endless(["a", asyncio.Event(), "never"]), max_iterations=2)
+    model: ScriptedModel = Endless(*[["a", asyncio.Event(), "never"]])  # type: ignore[call-arg]
+    agent = registry.build("writer", model=model, max_iterations=2)
     async with contextlib.aclosing(
         stream(agent, history.messages([], ask="go"), context=CONTEXT, mapper=Mapper())
     ) as said:
@@ -225,11 +226,10 @@ def test_the_stream_modes_are_known() -> None:
     assert set(MODES) - {"tools"} <= set(get_args(StreamMode))
 
 
-PLAIN: list[Piece] = ["x"]
-
-
 async def test_history_is_rebuilt_from_the_log() -> None:
-    """The model sees earlier questions, tool calls with their results, and answers; not its reasoning, not a call cut off."""
+    """The model sees earlier questions, tool calls with their results, and answers; not its reasoning, not a call cut
+    off.
+    """
     first = steps(
         await say(ScriptedModel([Think("hm"), "Let me", Call("calculator", {"expression": "2*3"})], ["Six."]))
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from datetime import timedelta
 from typing import Any
@@ -11,12 +12,15 @@ import pytest
 from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
-from agents.steps import Step, StepType
+from agents.steps import Delta, Discard, Step, StepType
 from chat import driver, events, runs
 from chat.database import query
+from chat.drafts import Drafts
 from chat.models import ChatSession, Event, EventType, Run, RunState
 from tests.parts.in_process import InProcessSite, InProcessTab
 from tests.parts.scripted_model import Call, ScriptedModel, Think
+from tests.parts.tab import Run as TabRun
+from tests.parts.tab import Tab
 
 
 async def running(tab: InProcessTab, message: str = "go") -> str:
@@ -183,9 +187,6 @@ async def test_a_run_that_takes_too_long_is_ended(inside: InProcessSite, setting
 
 async def test_a_retried_call_is_told_and_its_text_void(inside: InProcessSite, settings: Any) -> None:
     """Drafts of the broken call disappear from the tab; the page learns that the model was asked again."""
-    from chat.drafts import Drafts
-    from agents.steps import Delta, Discard
-
     told: list[str] = []
 
     async def tell(text: str) -> None:
@@ -201,23 +202,13 @@ async def test_a_retried_call_is_told_and_its_text_void(inside: InProcessSite, s
     drafts.add(Delta(step=1, call=2, type=StepType.FINAL_ANSWER, iteration=1, text="!"))
     await asyncio.sleep(0.1)
     telling.cancel()
-    import json
-
-    from tests.parts.socket_client import Tab
-
     tab = Tab()
-    tab.runs["r"] = _running_run()
+    tab.runs["r"] = TabRun(state="running", attempt=1)
     for text in told:
         tab.apply(json.loads(text))
     assert [draft.text for draft in tab.runs["r"].drafts.values()] == ["Whole \N{GRINNING FACE}!"]
     assert tab.runs["r"].retried
     assert [json.loads(text)["data"]["offset"] for text in told][-1] == len("Whole ") + 2
-
-
-def _running_run() -> Any:
-    from tests.parts.tab import Run as TabRun
-
-    return TabRun(state="running", attempt=1)
 
 
 async def test_deltas_are_coalesced(inside: InProcessSite, settings: Any) -> None:

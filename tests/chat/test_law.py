@@ -1,4 +1,6 @@
-"""The law: old state + frames applied == state fetched afresh, wherever a client was cut off and whatever the group loses."""
+"""The law: old state + frames applied == state fetched afresh, wherever a client was cut off and whatever the group
+loses.
+"""
 
 from __future__ import annotations
 

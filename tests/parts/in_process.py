@@ -1,7 +1,7 @@
 """The site inside the test's own process: the real ASGI application, real logins, a driver that ends with the test.
 
-For tests that hold a run at an exact place: with a `ScriptedModel` as `settings.MODEL` the test decides when each token comes.
-Tests of processes, Redis and browsers use the real site instead.
+For tests that hold a run at an exact place: with a `ScriptedModel` as `settings.MODEL` the test decides when each token
+comes. Tests of processes, Redis and browsers use the real site instead.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class InProcessTab:
         if self.close_code is None:
             await self._socket.disconnect()
 
-    async def send(self, type: str, **fields: Any) -> None:
-        await self._socket.send_json_to({"type": type, **fields})
+    async def send(self, kind: str, **fields: Any) -> None:
+        await self._socket.send_json_to({"type": kind, **fields})
 
     async def send_raw(self, text: str | None = None, *, binary: bytes | None = None) -> None:
         content = {"text": text} if binary is None else {"bytes": binary}

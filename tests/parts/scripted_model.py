@@ -2,8 +2,8 @@
 
     model = ScriptedModel([["I ", "look."], [Call("calculator", {"expression": "6*7"})]], [["42"]])
 
-Each call of the model plays the next turn. A turn is a list of pieces: a `str` is text, `Think` reasoning, `Call` a tool call
-(its arguments come in two fragments), an `asyncio.Event` is waited for, an exception is raised.
+Each call of the model plays the next turn. A turn is a list of pieces: a `str` is text, `Think` reasoning, `Call` a
+tool call (its arguments come in two fragments), an `asyncio.Event` is waited for, an exception is raised.
 """
 
 from __future__ import annotations

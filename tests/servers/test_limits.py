@@ -27,7 +27,9 @@ def memory(server: Server) -> int:
 
 
 async def test_a_client_that_stops_reading(new_site: NewSite, model_server: ModelServer) -> None:
-    """It costs a bounded amount of memory and is cut off; the tab beside it misses nothing; back again, neither does it."""
+    """It costs a bounded amount of memory and is cut off; the tab beside it misses nothing; back again, neither does
+    it.
+    """
     site = new_site(SLOW_SECONDS="2")
     user = site.new_user()
     # 6 MB in deltas, and again in the recorded step.
@@ -42,6 +44,8 @@ async def test_a_client_that_stops_reading(new_site: NewSite, model_server: Mode
             before = memory(site.servers[0])
             model_server.open("go")
             await reader.until_ended(run_id, timeout=50)
+            # Longer than a slow reader is waited for.
+            await asyncio.sleep(5)
             assert memory(site.servers[0]) - before < 100 * MIB
         assert await slow.closed(timeout=20) in (Close.TOO_SLOW, 1006)
         assert reader.close_codes == []

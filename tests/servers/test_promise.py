@@ -49,7 +49,9 @@ async def until_text(tab: LiveTab, run_id: str, length: int) -> None:
     )
 
 
-async def test_two_servers_show_the_same(new_site: NewSite, redis_server: RedisServer, model_server: ModelServer) -> None:
+async def test_two_servers_show_the_same(
+    new_site: NewSite, redis_server: RedisServer, model_server: ModelServer
+) -> None:
     """Tabs on two servers watch one run live; a tab that opens in mid-token on the other server has the text so far."""
     site = new_site(servers=2, redis=redis_server)
     user = site.new_user()
@@ -68,9 +70,7 @@ async def test_two_servers_show_the_same(new_site: NewSite, redis_server: RedisS
             await assert_all_equal(site, "s", [first, second, late])
 
 
-async def test_stop_from_the_other_server(
-    new_site: NewSite, own_redis: RedisServer, model_server: ModelServer
-) -> None:
+async def test_stop_from_the_other_server(new_site: NewSite, own_redis: RedisServer, model_server: ModelServer) -> None:
     """Stop works from any server, also while Redis is gone, and closes the model's stream."""
     site = new_site(servers=2, redis=own_redis)
     user = site.new_user()
@@ -106,9 +106,7 @@ async def test_the_same_message_on_two_servers_at_once(
         await assert_all_equal(site, "s", [first, second])
 
 
-async def test_redis_restarted_in_mid_run(
-    new_site: NewSite, own_redis: RedisServer, model_server: ModelServer
-) -> None:
+async def test_redis_restarted_in_mid_run(new_site: NewSite, own_redis: RedisServer, model_server: ModelServer) -> None:
     """What Redis lost while it was away is found in the log; the run does not notice."""
     site = new_site(servers=2, redis=own_redis, HEARTBEAT_SECONDS="2")
     user = site.new_user()
@@ -176,7 +174,9 @@ async def test_the_only_server_killed_at_any_moment(new_site: NewSite, model_ser
         assert len(ends) == len(site.runs("s")) == 3
 
 
-async def test_tabs_that_lose_the_network(new_site: NewSite, redis_server: RedisServer, model_server: ModelServer) -> None:
+async def test_tabs_that_lose_the_network(
+    new_site: NewSite, redis_server: RedisServer, model_server: ModelServer
+) -> None:
     """Cut off again and again in mid-token, tabs catch up each time."""
     site = new_site(servers=2, redis=redis_server)
     user = site.new_user()

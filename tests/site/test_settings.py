@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from agents.llm import default_spec
+from agents.model_choice import default_spec
 from reasoning_site.origins import full_origins
 from tests.parts.site_process import TOP
 
