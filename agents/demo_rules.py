@@ -1,4 +1,7 @@
-"""What the demo model says: from the messages so far to its next reply. Pure: the same messages, the same reply."""
+"""What the demo model says: from the messages so far to its next reply. Pure: the same messages, the same reply.
+
+One file, because a rule, what it looks for and what it says are read together.
+"""
 
 from __future__ import annotations
 

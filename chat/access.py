@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, transaction
@@ -43,8 +45,8 @@ def open_session(user: Visitor, public_id: str, *, agent: str | None, default_ag
     if session is None:
         try:
             with transaction.atomic():
-                owner_id = int(user.pk or 0)
-                return ChatSession.objects.create(public_id=public_id, owner_id=owner_id, agent=agent or default_agent)
+                owner: Any = user
+                return ChatSession.objects.create(public_id=public_id, owner=owner, agent=agent or default_agent)
         except IntegrityError:
             session = get_session(user, public_id)
             if session is None:

@@ -1,9 +1,4 @@
-"""One socket: parse, hand over, forward. It never waits for an agent; what it forwards is in the order of the log.
-
-The consumer keeps a cursor, the `seq` of the last recorded frame that it sent. An announcement that is the next goes
-out as it is, one that is older is dropped, and one from further on makes it read the log: whatever the group loses,
-doubles or reorders, each client gets a gapless stream, those that can't ask for it included.
-"""
+"""One socket: parse, hand over, forward. It never waits for an agent; what it is sent, and in which order, is the feed's."""
 
 from __future__ import annotations
 
@@ -21,14 +16,13 @@ from django.db import DatabaseError, InterfaceError
 from agents import registry
 from chat import access, driver, events, logins, protocol, runs
 from chat.database import query
-from chat.limits import TokenBucket, Window
+from chat.feed import Feed
+from chat.limits import TokenBucket
 from chat.models import ChatSession
 from chat.protocol import Close, Code, Refused
 
 logger = logging.getLogger(__name__)
 
-PAGE_BYTES = 256 * 1024
-PAGE_EVENTS = 200
 # What a frame costs in tokens grows with its size; acknowledgements are asked for by us and cost next to nothing.
 BYTES_PER_TOKEN = 8 * 1024
 ACK_COST = 0.1
@@ -39,11 +33,9 @@ SECOND_LOOK_SECONDS = 1.0
 
 
 class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ships no types
-    """See the module. Announcements wait in the log while the client fetches pages of it (`paging`), and while too much
-    is on its way and not acknowledged (`behind_since`); then nothing is sent, so that a slow reader costs a bounded
-    amount of memory.
-    """
+    """See the module. Until it is open, `asking` is None; once it is told to close, `left` is true."""
 
+    feed: Feed
     session: ChatSession
     user: AbstractBaseUser
 
@@ -56,19 +48,10 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     async def connect(self) -> None:
         await self.accept()
         self.left = False
-        self.cursor = 0
-        self.epoch = ""
-        self.paging = False
-        self.behind_since: float | None = None
-        self.resume_waiting: protocol.Resume | None = None
-        self.no_pieces_until = 0.0
         self.joined = False
-        self.stopping: set[str] = set()
         self.slowed = 0.0
         self.asking: asyncio.Task[None] | None = None
-        self.sending = asyncio.Lock()
         self.bucket = TokenBucket(rate=settings.FRAMES_PER_SECOND, burst=settings.FRAMES_AT_ONCE)
-        self.window = Window(limit=settings.UNACKNOWLEDGED_BYTES)
         self.login = self.scope["cookies"].get(settings.SESSION_COOKIE_NAME, "")
         try:
             await self._open()
@@ -94,15 +77,16 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         except access.NotYours:
             await self._leave(Close.NOT_FOUND)
             return
+        self.feed = Feed(self.session.pk, send=self._send, want_drafts=self._want_drafts)
         # Joined first, read after: what is recorded in between comes twice rather than never.
         self.joined = await self._join()
-        self.cursor, self.epoch = await query(events.head_of, self.session.pk)
-        await self._send(
+        head, epoch = await self.feed.begin()
+        await self.feed.send(
             protocol.connected(
                 session_id=public_id,
                 agent_name=self.session.agent,
-                head=self.cursor,
-                epoch=self.epoch,
+                head=head,
+                epoch=epoch,
                 active_run=await query(events.active_run, self.session.pk),
             )
         )
@@ -134,17 +118,18 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             command = protocol.parse(text_data, bytes_data)
             if isinstance(command, protocol.Ack):
                 self.bucket.give_back(1 - ACK_COST)
-                self.window.acknowledge(command.frames)
-                await self._go_on()
+                await self.feed.acknowledge(command.frames)
                 return
             if not await self._is_signed_in():
                 return
             await self._obey(command)
         except Refused as refused:
-            await self._send(protocol.error(refused.code, refused.message))
+            await self.feed.send(protocol.error(refused.code, refused.message))
         except (DatabaseError, InterfaceError) as error:
             logger.warning("A command could not be carried out: %s", error)
-            await self._send(protocol.error(Code.NOT_SAVED, "Not saved: the database does not answer. Send it again."))
+            await self.feed.send(
+                protocol.error(Code.NOT_SAVED, "Not saved: the database does not answer. Send it again.")
+            )
 
     async def _pace(self, size: int) -> bool:
         """Slow a flood down, then close; False once closed."""
@@ -155,7 +140,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             return True
         self.slowed += wait
         if self.slowed > FLOOD_SECONDS:
-            await self._send(protocol.error(Code.RATE_LIMITED, "Too many frames; connect again and send less at once."))
+            await self.feed.send(
+                protocol.error(Code.RATE_LIMITED, "Too many frames; connect again and send less at once.")
+            )
             await self._leave(Close.FLOOD)
             return False
         await asyncio.sleep(wait)
@@ -169,17 +156,17 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                 timestamp = command.timestamp
                 if timestamp is None and command.payload is not None:
                     timestamp = command.payload.timestamp
-                await self._catch_up()
+                await self.feed.catch_up()
                 head, _ = await query(events.head_of, self.session.pk)
-                await self._send(protocol.pong(timestamp, head=head))
+                await self.feed.send(protocol.pong(timestamp, head=head))
             case protocol.Interrupt():
                 await self._interrupt()
             case protocol.Resume():
-                await self._resume(command)
+                await self.feed.resume(command)
             case protocol.Remove():
                 recorded = await query(runs.remove, self.session.pk, command.run_id)
                 await events.announce(self.session.pk, recorded)
-                await self._catch_up()
+                await self.feed.catch_up()
             case protocol.Ack():
                 pass
             case _:
@@ -201,13 +188,13 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                 client_id=client_id,
             )
         except Refused as refused:
-            await self._send(protocol.refused_message(refused.code, refused.message, client_id=client_id))
+            await self.feed.send(protocol.refused_message(refused.code, refused.message, client_id=client_id))
             return
         except (DatabaseError, InterfaceError):
             sentence = "Not saved: the database does not answer. Send it again."
-            await self._send(protocol.refused_message(Code.NOT_SAVED, sentence, client_id=client_id))
+            await self.feed.send(protocol.refused_message(Code.NOT_SAVED, sentence, client_id=client_id))
             return
-        await self._send(
+        await self.feed.send(
             protocol.accepted(
                 client_id=accepted.client_id,
                 run_id=accepted.run_id,
@@ -217,74 +204,30 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         )
         driver.current().wake(self.session.pk)
         await events.announce(self.session.pk, accepted.recorded)
-        await self._catch_up()
+        await self.feed.catch_up()
 
     async def _interrupt(self) -> None:
         stopping = await driver.stop(self.session.pk)
         if stopping.run_id is None:
-            await self._send(protocol.interrupted(run_id=None))
-            return
-        self.stopping.add(stopping.run_id)
-        await self._catch_up()
-
-    async def _resume(self, command: protocol.Resume) -> None:
-        """Send one page of the log, after which either the client asks for the next or is live."""
-        if self.window.is_full:
-            self.resume_waiting = command
-            return
-        self.resume_waiting = None
-        async with self.sending:
-            self.window.watched = True
-            self.behind_since = None
-            after = command.after
-            head, epoch = await query(events.head_of, self.session.pk)
-            if after > head or (command.epoch is not None and command.epoch != epoch):
-                await self._send(protocol.reset(epoch=epoch, head=head))
-                after = 0
-            self.epoch = epoch
-            size, through = 0, after
-            page = await query(events.read_after, self.session.pk, after, limit=PAGE_EVENTS)
-            for event in page:
-                recorded = events.recorded(event)
-                size += sum(len(text) for text in recorded.texts)
-                if through > after and size > PAGE_BYTES:
-                    break
-                await self._forward(recorded.texts, recorded.ends)
-                through = recorded.seq
-            head = max(head, page[-1].seq if page else 0)
-            self.paging = through < head
-            self.cursor = through
-            await self._send(protocol.resumed(through=through, head=head, more=self.paging, epoch=epoch))
-        await self._want_drafts()
+            await self.feed.send(protocol.interrupted(run_id=None))
+        else:
+            await self.feed.tell_when_ended(stopping.run_id)
 
     # --- from the group ---
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """The short way for frames that only need forwarding: Channels' own costs a thread hop for every message."""
         match message["type"]:
+            case "draft" | "drafts" | "recorded" if self.asking is None or self.left:
+                pass
             case "draft":
-                if self._has_room() and self.no_pieces_until <= asyncio.get_running_loop().time():
-                    await self._send(message["text"])
+                await self.feed.draft(message["text"])
             case "drafts":
-                self.no_pieces_until = 0.0
-                if self._has_room():
-                    for text in message["texts"]:
-                        await self._send(text)
+                await self.feed.drafts(message["texts"])
             case "recorded":
-                await self._recorded(message)
+                await self.feed.recorded(message)
             case _:
                 await super().dispatch(message)
-
-    async def _recorded(self, message: dict[str, Any]) -> None:
-        if message["seq"] <= self.cursor or not self._has_room():
-            return
-        self.no_pieces_until = 0.0
-        async with self.sending:
-            if message["seq"] == self.cursor + 1:
-                self.cursor += 1
-                await self._forward(message["texts"], message["ends"])
-        if message["seq"] > self.cursor:
-            await self._catch_up()
 
     async def login_ended(self, message: dict[str, Any]) -> None:
         """A login of this user has ended."""
@@ -295,65 +238,19 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         """The user's account was saved."""
         await self._is_signed_in()
 
-    # --- order, health ---
-
-    async def _catch_up(self) -> None:
-        """Send what is recorded after the cursor."""
-        async with self.sending:
-            while self._has_room():
-                page = await query(events.read_after, self.session.pk, self.cursor, limit=PAGE_EVENTS)
-                for event in page:
-                    if not self._has_room():
-                        return
-                    recorded = events.recorded(event)
-                    self.cursor = recorded.seq
-                    await self._forward(recorded.texts, recorded.ends)
-                if len(page) < PAGE_EVENTS:
-                    return
-
-    def _has_room(self) -> bool:
-        """Whether the client can be sent what happens now."""
-        if self.behind_since is None and self.window.is_full:
-            self.behind_since = asyncio.get_running_loop().time()
-        return not (self.left or self.paging or self.behind_since is not None)
-
-    async def _go_on(self) -> None:
-        """The client has read what was on its way: send what it missed meanwhile."""
-        if self.behind_since is None or self.window.is_full:
-            return
-        self.behind_since = None
-        if self.resume_waiting is not None:
-            await self._resume(self.resume_waiting)
-            return
-        await self._catch_up()
-        await self._want_drafts()
-
-    async def _want_drafts(self) -> None:
-        if self.channel_layer is not None and self._has_room():
-            # A piece without what comes before it is of no use to the client; it would only ask again.
-            self.no_pieces_until = asyncio.get_running_loop().time() + settings.LAYER_SECONDS
-            await driver.want_drafts(self.session.pk, self.channel_name)
-
-    async def _forward(self, texts: list[str], ends: str | None) -> None:
-        for text in texts:
-            await self._send(text)
-        if ends is not None and ends in self.stopping:
-            self.stopping.discard(ends)
-            await self._send(protocol.interrupted(run_id=ends))
+    # --- health ---
 
     async def _keep_asking(self) -> None:
-        """What the group should have told, asked of the database now and then: news, and whether the login still
-        stands.
-        """
+        """What the group should have told, asked of the database now and then: news, and whether the login stands."""
         asked_at = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(ASKING_SECONDS)
             now = asyncio.get_running_loop().time()
-            if self.behind_since is not None and now - self.behind_since > settings.SLOW_SECONDS:
+            if self.feed.is_too_slow():
                 await self._leave(Close.TOO_SLOW)
                 return
             due = now - asked_at >= settings.HEARTBEAT_SECONDS
-            if not (due or self.stopping or not self.joined):
+            if not (due or self.feed.is_waiting_for_an_end or not self.joined):
                 continue
             try:
                 if not self.joined and self.channel_layer is None and await events.layer_answers():
@@ -361,7 +258,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                     await self._leave(Close.GOING_AWAY)
                     return
                 self.joined = self.joined or await self._join()
-                await self._catch_up()
+                await self.feed.catch_up()
                 if due:
                     asked_at = now
                     await self._is_signed_in()
@@ -379,14 +276,17 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         await self._leave(Close.SIGNED_OUT)
         return False
 
+    async def _want_drafts(self) -> None:
+        if self.channel_layer is not None:
+            await driver.want_drafts(self.session.pk, self.channel_name)
+
     async def _send(self, text: str) -> None:
         if self.left:
             return
-        self.window.send(len(text))
         try:
             await self.base_send({"type": "websocket.send", "text": text})
         except RuntimeError as error:
-            # Servers raise it where the socket closed a moment ago. What was not sent is in the log.
+            # Servers raise it where the socket closed a moment ago; what was not sent is in the log.
             logger.info("A frame was not sent: %s", error)
             await self._leave(Close.TRY_AGAIN)
 

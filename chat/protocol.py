@@ -1,4 +1,5 @@
-"""The wire: every frame, both ways, and every close code. Nothing else in the project spells a frame.
+"""The wire: every frame, both ways, and every close code. Nothing else in the project
+spells a frame; one file, because whoever writes a client reads it whole.
 
 A frame is one JSON text. From the browser come commands, read by `parse`. To the browser go *recorded* frames, which
 carry the `seq` and `run_id` of a committed event, and *passing* frames, which carry no `seq` and are worthless later

@@ -12,16 +12,11 @@ import { Outbox } from "./outbox.js";
 import { Transcript } from "./render.js";
 import { Resume } from "./resume.js";
 import { SessionList } from "./sessions.js";
-import { ChatSocket, State } from "./socket.js";
+import { ChatSocket, State, systemClock as clock } from "./socket.js";
 import { activeRun, apply, initial, transcript } from "./state.js";
 import { Stop } from "./stop.js";
 
 const boot = JSON.parse(document.getElementById("boot").textContent);
-const clock = {
-  now: () => Date.now(),
-  setTimeout: (call, ms) => setTimeout(call, ms),
-  clearTimeout: (timer) => clearTimeout(timer),
-};
 const storage = allowedStorage();
 
 let state = initial();

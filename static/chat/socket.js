@@ -41,6 +41,13 @@ const DEFAULTS = {
   ackDelay: 1_000, // ms after the first frame not yet acknowledged
 };
 
+/** The browser's time; a test hands over its own. */
+export const systemClock = {
+  now: () => Date.now(),
+  setTimeout: (call, ms) => globalThis.setTimeout(call, ms),
+  clearTimeout: (timer) => globalThis.clearTimeout(timer),
+};
+
 /** Milliseconds to wait before try number `tries` (from 1): exponential with full jitter, `random` in [0, 1). */
 export function backoff(tries, random, { shortest, longest } = DEFAULTS) {
   return Math.floor(random * Math.min(longest, shortest * 2 ** Math.min(tries - 1, 30)));
@@ -79,11 +86,7 @@ export class ChatSocket {
     this.#random = random ?? Math.random;
     this.#page = page ?? { window: globalThis.window, document: globalThis.document };
     this.#report = report ?? ((error) => (globalThis.reportError ?? console.error)(error));
-    this.#clock = clock ?? {
-      now: () => Date.now(),
-      setTimeout: (call, ms) => globalThis.setTimeout(call, ms),
-      clearTimeout: (timer) => globalThis.clearTimeout(timer),
-    };
+    this.#clock = clock ?? systemClock;
   }
 
   /**
@@ -143,7 +146,6 @@ export class ChatSocket {
     try {
       raw = new this.#WebSocket(typeof this.#url === "function" ? this.#url() : this.#url);
     } catch (error) {
-      this.#raw = null;
       this.#report(error);
       this.#rest("refused", null, String(error.message ?? error));
       return;
@@ -155,7 +157,7 @@ export class ChatSocket {
     };
     raw.addEventListener("open", mine(() => this.#opened()));
     raw.addEventListener("message", mine((event) => this.#received(event.data)));
-    raw.addEventListener("close", mine((event) => this.#closed("closed", event.code, event.reason)));
+    raw.addEventListener("close", mine(({ code, reason }) => this.#closed("closed", code, reason)));
     this.#after("opening", this.#options.opening, () => this.#giveUpOn("not opened"));
     this.#become(State.CONNECTING);
   }
@@ -192,7 +194,8 @@ export class ChatSocket {
     counted.frames += 1;
     counted.since += 1;
     counted.characters += text.length ?? 0;
-    if (counted.since >= this.#options.ackFrames || counted.characters >= this.#options.ackCharacters) this.#acknowledge();
+    const { ackFrames, ackCharacters } = this.#options;
+    if (counted.since >= ackFrames || counted.characters >= ackCharacters) this.#acknowledge();
     else if (!this.#timers.ack) this.#after("ack", this.#options.ackDelay, () => this.#acknowledge());
   }
 
@@ -270,8 +273,7 @@ export class ChatSocket {
       else if (this.#status.state === State.CONNECTED) this.#beat();
     };
     const listen = (target, type, listener) => {
-      if (!target) return;
-      target.addEventListener(type, listener);
+      target?.addEventListener(type, listener);
       this.#listeners.push([target, type, listener]);
     };
     listen(window, "online", look);
@@ -280,7 +282,7 @@ export class ChatSocket {
   }
 
   #ignorePage() {
-    for (const [target, type, listener] of this.#listeners) target.removeEventListener(type, listener);
+    for (const [target, type, listener] of this.#listeners) target?.removeEventListener(type, listener);
     this.#listeners = [];
   }
 

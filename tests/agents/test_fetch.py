@@ -1,4 +1,7 @@
-"""`fetch_url`: text from the public web, and no way from there to anything else."""
+"""`fetch_url`: text from the public web, and no way from there to anything else.
+
+One file: each attack is tried against the same few servers.
+"""
 
 from __future__ import annotations
 

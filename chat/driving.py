@@ -1,0 +1,198 @@
+"""One run under way: lets its agent think, records and announces what it says, and ends it, once.
+
+A run belongs to no connection, and to no process for longer than its lease: every write carries its attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+
+from agents import failures, history, registry
+from agents.context import Excerpt, RunContext
+from agents.steps import Delta, Discard, Step, StepType
+from agents.stream import Mapper, stream
+from chat import events, runs, search
+from chat.database import query
+from chat.drafts import Drafts
+from chat.models import RunState
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends; code and message say why where it failed."""
+
+    state: RunState
+    code: str = ""
+    message: str = ""
+
+
+class Driving:
+    """A claimed run, driven by `drive`. `stop` ends it as its user asked, `let_go` leaves it to whoever took it over."""
+
+    def __init__(self, claimed: runs.Claimed) -> None:
+        run = claimed.run
+        self.claimed = claimed
+        self.run_id = str(run.pk)
+        self.session_id = run.session_id
+        self.drafts = Drafts(
+            run_id=self.run_id,
+            attempt=run.attempt,
+            tell=partial(events.tell_draft, run.session_id) if run.enable_reasoning else None,
+        )
+        self._mapper = Mapper()
+        self._recorded_steps = 0
+        self._thinking: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._superseded = False
+        self._ending = False
+
+    async def drive(self, agent: Awaitable[registry.Agent]) -> None:
+        """See the run to its end; an agent that can't be made is a failed run.
+
+        Cancelled, it leaves everything as a killed process would.
+        """
+        telling = asyncio.create_task(self.drafts.keep_telling())
+        try:
+            await events.announce(self.session_id, self.claimed.recorded)
+            ending = await self._outcome(agent)
+            self._ending = True
+            telling.cancel()
+            if ending is not None:
+                await self._end(ending)
+        except events.Superseded as error:
+            logger.warning("Superseded: %s", error)
+        finally:
+            telling.cancel()
+            self._cut()
+
+    def stop(self) -> None:
+        """Its user asked for it: what was said so far is kept, and the run ends as stopped."""
+        if not self._stopping:
+            self._stopping = True
+            self._cut()
+
+    def let_go(self) -> None:
+        """Somebody else holds the run now: stop thinking and write nothing more."""
+        if not self._ending:
+            self._superseded = True
+            self._cut()
+
+    def _cut(self) -> None:
+        if self._thinking is not None:
+            self._thinking.cancel()
+
+    async def _outcome(self, agent: Awaitable[registry.Agent]) -> Ending | None:
+        """Let the agent think to its end and say how the run ends; None where it is no longer ours to end."""
+        self._thinking = asyncio.create_task(self._think(agent))
+        if self._stopping or self._superseded:
+            self._cut()
+        try:
+            await asyncio.wait([self._thinking])
+            self._thinking.result()
+        except asyncio.CancelledError:
+            if self._superseded:
+                return None
+            if not self._stopping:
+                raise
+            return Ending(RunState.STOPPED)
+        except events.Superseded:
+            return None
+        except Exception as error:
+            failure = failures.explain(error, run_seconds=settings.RUN_SECONDS)
+            logger.warning("Run %s failed: %s", self.run_id, failure.code, exc_info=error)
+            return Ending(RunState.FAILED, failure.code, failure.message)
+        return Ending(RunState.COMPLETED)
+
+    async def _think(self, agent: Awaitable[registry.Agent]) -> None:
+        """Run the agent to its end, recording each step before it is announced."""
+        conversation = history.messages(self.claimed.turns, ask=self.claimed.run.message)
+        context = RunContext(search_sessions=self._search)
+        async with asyncio.timeout(settings.RUN_SECONDS):
+            said_by_agent = stream(await agent, conversation, context=context, mapper=self._mapper)
+            async with contextlib.aclosing(said_by_agent) as said_in_order:
+                async for said in said_in_order:
+                    match said:
+                        case Delta():
+                            self.drafts.add(said)
+                        case Discard():
+                            self.drafts.discard(said)
+                        case Step():
+                            # Not cut between the commit and the announcement: the end must know which steps stand.
+                            await uncut(self._record(said))
+
+    async def _record(self, step: Step) -> None:
+        write = partial(events.record_step, self.run_id, attempt=self.claimed.run.attempt, step=step)
+        recorded = await self._persist(write)
+        self._recorded_steps = step.number
+        self.drafts.recorded(step.number)
+        await events.announce(self.session_id, recorded)
+
+    async def _end(self, ending: Ending) -> None:
+        """Record the end of the run, with what was said so far where it was cut off, and announce it."""
+        steps = self.drafts.partial() if ending.state is not RunState.COMPLETED else []
+        steps = [step for step in steps if step.number > self._recorded_steps]
+        if ending.state is RunState.FAILED:
+            last = steps[-1].number if steps else self._recorded_steps
+            iteration = self._mapper.iteration
+            steps.append(
+                Step(
+                    number=last + 1, type=StepType.ERROR, content=ending.message, iteration=iteration, code=ending.code
+                )
+            )
+        finish = partial(
+            runs.finish,
+            self.run_id,
+            attempt=self.claimed.run.attempt,
+            state=ending.state,
+            steps=steps,
+            code=ending.code,
+            message=ending.message,
+        )
+        await events.announce(self.session_id, await self._persist(finish))
+
+    async def _persist(self, write: partial[list[events.Recorded]]) -> list[events.Recorded]:
+        """Write, and try again for as long as the database is away. Raises `events.Superseded` if somebody else took over."""
+        pause = FIRST_PAUSE_SECONDS
+        try:
+            return await query(write)
+        except (OperationalError, InterfaceError) as error:
+            failed = error
+        while True:
+            logger.warning("The database did not take a write, trying again in %.1f s: %s", pause, failed)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            try:
+                return await query(write, again=True)
+            except (OperationalError, InterfaceError) as error:
+                failed = error
+
+    async def _search(self, words: str, limit: int) -> list[Excerpt]:
+        return await query(search.search, self.claimed.owner_id, words, limit, except_session=self.session_id)
+
+
+async def uncut(work: Coroutine[Any, Any, None]) -> None:
+    """Await the work to its end, also when cancelled meanwhile; the cancellation goes on afterwards."""
+    task = asyncio.ensure_future(work)
+    cancelled = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled

@@ -1,0 +1,170 @@
+"""What one socket is sent, in the order of the log.
+
+The feed keeps a cursor, the `seq` of the last recorded frame that it sent. An announcement that is the next goes out as it is,
+one that is older is dropped, and one from further on makes it read the log: whatever the group loses, doubles or reorders,
+each client gets a gapless stream, those that can't ask for it included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from django.conf import settings
+
+from chat import events, protocol
+from chat.database import query
+from chat.limits import Window
+
+PAGE_BYTES = 256 * 1024
+PAGE_EVENTS = 200
+
+
+class Feed:
+    """See the module. Announcements wait in the log while the client fetches pages of it (`_paging`), and while too much is on
+    its way and not acknowledged (`_behind_since`): a slow reader costs a bounded amount of memory.
+
+    `send` puts a text on the socket; `want_drafts` asks for the drafts so far, which come to `drafts`.
+    """
+
+    def __init__(
+        self, session_id: int, *, send: Callable[[str], Awaitable[None]], want_drafts: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._session_id = session_id
+        self._put = send
+        self._ask_for_drafts = want_drafts
+        self._cursor = 0
+        self._window = Window(limit=settings.UNACKNOWLEDGED_BYTES)
+        self._paging = False
+        self._behind_since: float | None = None
+        self._resume_waiting: protocol.Resume | None = None
+        self._no_pieces_until = 0.0
+        self._to_interrupt: set[str] = set()
+        self._order = asyncio.Lock()
+
+    async def begin(self) -> tuple[int, str]:
+        """Go live from the present head; returns it with the session's epoch."""
+        self._cursor, epoch = await query(events.head_of, self._session_id)
+        return self._cursor, epoch
+
+    async def send(self, text: str) -> None:
+        """Send a frame that stands outside of the order of the log."""
+        self._window.send(len(text))
+        await self._put(text)
+
+    # --- asked for by the client ---
+
+    async def resume(self, command: protocol.Resume) -> None:
+        """Send one page of the log, after which either the client asks for the next or is live."""
+        if self._window.is_full:
+            self._resume_waiting = command
+            return
+        self._resume_waiting = None
+        async with self._order:
+            self._window.watched = True
+            self._behind_since = None
+            after = command.after
+            head, epoch = await query(events.head_of, self._session_id)
+            if after > head or (command.epoch is not None and command.epoch != epoch):
+                await self.send(protocol.reset(epoch=epoch, head=head))
+                after = 0
+            size, through = 0, after
+            page = await query(events.read_after, self._session_id, after, limit=PAGE_EVENTS)
+            for event in page:
+                recorded = events.recorded(event)
+                size += sum(len(text) for text in recorded.texts)
+                if through > after and size > PAGE_BYTES:
+                    break
+                await self._forward(recorded.texts, recorded.ends)
+                through = recorded.seq
+            head = max(head, page[-1].seq if page else 0)
+            self._paging = through < head
+            self._cursor = through
+            await self.send(protocol.resumed(through=through, head=head, more=self._paging, epoch=epoch))
+        await self._want_drafts()
+
+    async def acknowledge(self, frames: int) -> None:
+        """The client has handled so many frames: if it was behind, send what it missed meanwhile."""
+        self._window.acknowledge(frames)
+        if self._behind_since is None or self._window.is_full:
+            return
+        self._behind_since = None
+        if self._resume_waiting is not None:
+            await self.resume(self._resume_waiting)
+            return
+        await self.catch_up()
+        await self._want_drafts()
+
+    async def tell_when_ended(self, run_id: str) -> None:
+        """Send `interrupted` right after the end of this run, which is at once if it has ended already."""
+        self._to_interrupt.add(run_id)
+        await self.catch_up()
+
+    @property
+    def is_waiting_for_an_end(self) -> bool:
+        return bool(self._to_interrupt)
+
+    def is_too_slow(self) -> bool:
+        """Whether the client has been behind for longer than a slow reader is waited for."""
+        since = self._behind_since
+        return since is not None and asyncio.get_running_loop().time() - since > settings.SLOW_SECONDS
+
+    # --- told by the group ---
+
+    async def recorded(self, message: dict[str, Any]) -> None:
+        """An event was recorded: `seq`, `texts`, `ends`."""
+        if message["seq"] <= self._cursor or not self._has_room():
+            return
+        self._no_pieces_until = 0.0
+        async with self._order:
+            if message["seq"] == self._cursor + 1:
+                self._cursor += 1
+                await self._forward(message["texts"], message["ends"])
+        if message["seq"] > self._cursor:
+            await self.catch_up()
+
+    async def draft(self, text: str) -> None:
+        """A piece of a draft, for everyone."""
+        if self._has_room() and self._no_pieces_until <= asyncio.get_running_loop().time():
+            await self.send(text)
+
+    async def drafts(self, texts: list[str]) -> None:
+        """The drafts so far, for this client."""
+        self._no_pieces_until = 0.0
+        if self._has_room():
+            for text in texts:
+                await self.send(text)
+
+    async def catch_up(self) -> None:
+        """Send what is recorded after the cursor."""
+        async with self._order:
+            while self._has_room():
+                page = await query(events.read_after, self._session_id, self._cursor, limit=PAGE_EVENTS)
+                for event in page:
+                    if not self._has_room():
+                        return
+                    recorded = events.recorded(event)
+                    self._cursor = recorded.seq
+                    await self._forward(recorded.texts, recorded.ends)
+                if len(page) < PAGE_EVENTS:
+                    return
+
+    def _has_room(self) -> bool:
+        """Whether the client can be sent what happens now."""
+        if self._behind_since is None and self._window.is_full:
+            self._behind_since = asyncio.get_running_loop().time()
+        return not self._paging and self._behind_since is None
+
+    async def _want_drafts(self) -> None:
+        if self._has_room():
+            # A piece without what comes before it is of no use to the client; it would only ask again.
+            self._no_pieces_until = asyncio.get_running_loop().time() + settings.LAYER_SECONDS
+            await self._ask_for_drafts()
+
+    async def _forward(self, texts: list[str], ends: str | None) -> None:
+        for text in texts:
+            await self.send(text)
+        if ends is not None and ends in self._to_interrupt:
+            self._to_interrupt.discard(ends)
+            await self.send(protocol.interrupted(run_id=ends))
