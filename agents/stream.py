@@ -42,6 +42,7 @@ class BadToolCall(Exception):
 class Mapper:
     """Turns the parts of one attempt at a run into what the agent says, in order. Pure: `now` is given, in seconds.
 
+    `iteration` is that of the last model call, `model` the name that the provider gave for the model that answered, if any.
     `next_step` is the number of the first step; later attempts at a run begin after the steps that are recorded.
     """
 
@@ -53,6 +54,7 @@ class Mapper:
         self._message_id: str | None = None
         self._segments: list[StepType] = []
         self._called_at = 0.0
+        self.model = ""
         self._tools: dict[str, tuple[str, int]] = {}
         self._tool_started_at: dict[str, float] = {}
 
@@ -138,6 +140,7 @@ class Mapper:
                     "arguments": arguments,
                 }
             )
+        self.model = str(message.response_metadata.get("model_name") or self.model)
         # What the call cost belongs to the call as a whole; it stands on its last step.
         steps[-1] |= {"usage": _usage(message), "duration": now - self._called_at}
         self._namespace, self._message_id, self._segments = "", None, []

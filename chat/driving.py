@@ -161,6 +161,7 @@ class Driving:
             steps=steps,
             code=ending.code,
             message=ending.message,
+            model=self._mapper.model,
         )
         await events.announce(self.session_id, await self._persist(finish))
 

@@ -184,9 +184,10 @@ def finish(
     steps: Sequence[Step] = (),
     code: str = "",
     message: str = "",
+    model: str = "",
     again: bool = False,
 ) -> list[Recorded]:
-    """Record a run's last steps and its end at once. Raises `events.Superseded`.
+    """Record a run's last steps and its end at once, and the model's name if the provider gave it. Raises `events.Superseded`.
 
     `again` says that an earlier try may have been committed without our knowing: then what it wrote is returned.
     """
@@ -194,7 +195,11 @@ def finish(
         written = Event.objects.filter(run_id=run_id, attempt=attempt).select_related("run").order_by("seq")
         if written.filter(type=EventType.RUN_END).exists():
             return [events.recorded(event) for event in written]
-    return _end(events.lock_run(run_id, attempt=attempt), state=state, steps=steps, code=code, message=message)
+    run = events.lock_run(run_id, attempt=attempt)
+    if model and model != run.model:
+        run.model = model[:128]
+        run.save(update_fields=["model"])
+    return _end(run, state=state, steps=steps, code=code, message=message)
 
 
 def _end(run: Run, *, state: RunState, steps: Sequence[Step], code: str, message: str) -> list[Recorded]:

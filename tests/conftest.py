@@ -22,6 +22,7 @@ os.environ["DATA_DIR"] = str(DATA_DIR)
 os.environ["MODEL"] = "demo"
 
 pytest_plugins = [
+    "tests.parts.small_model",
     "tests.parts.redis_server",
     "tests.parts.model_server",
     "tests.parts.site_process",

@@ -8,8 +8,6 @@ from langchain_core.messages import AIMessageChunk
 from agents.llm import chat_model
 from tests.agents.conversation import blocks
 
-pytest_plugins = ["tests.agents.small_model"]
-
 # LangChain keeps one HTTP client for each server's address, and its connections belong to the loop that opened them.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
