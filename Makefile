@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install --no-compile
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: help run test lint fmt lock vendor
+.PHONY: conformance help run test lint fmt lock vendor
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
@@ -20,6 +20,9 @@ run: $(VENV)/requirements.stamp ## Start the site on http://127.0.0.1:8000 (PORT
 
 test: $(VENV)/requirements-model.stamp ## Lint, types, migrations, JavaScript, Python and browser tests
 	@exec $(BIN)/python -m scripts.checks
+
+conformance: $(VENV)/requirements-dev.stamp ## The Autobahn cases of the WebSocket protocol, against the site's server
+	@exec $(BIN)/python scripts/conformance.py
 
 lint: $(VENV)/requirements-dev.stamp ## The checks that run nothing: ruff, eslint, mypy
 	@exec $(BIN)/python -m scripts.checks lint format eslint types

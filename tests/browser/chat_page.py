@@ -96,19 +96,22 @@ class ChatPage:
         """Return when a run is shown in this state."""
         await expect(self.run(run)).to_have_attribute("data-state", state, timeout=timeout * 1000)
 
+    async def shown_with_drafts(self) -> list[dict[str, Any]]:
+        """What stands on the page, run by run, what is still being written under `drafts`."""
+        return list(await self.page.evaluate(_SHOWN))
+
     async def shown(self) -> list[dict[str, Any]]:
-        """What stands on the page, in the form of `shown_by`; drafts are no part of a transcript, so there is none."""
-        found = await self.page.evaluate(_SHOWN)
+        """What stands on the page, in the form of `shown_by`."""
+        found = await self.shown_with_drafts()
         for run in found:
-            assert run.pop("drafts") == [], "a draft outlived its run"
             for step in run["steps"]:
                 step["text"] = _bare(step["text"])
-        return list(found)
+        return found
 
     async def known(self) -> dict[str, Any]:
         """The page's transcript, as far as the database has the same facts: in the form of `recorded`."""
         transcript = await self.page.evaluate("() => glassbox.transcript()")
-        kept = ("run_id", "client_id", "message", "agent", "model", "enable_reasoning", "state")
+        kept = ("run_id", "client_id", "message", "agent", "enable_reasoning", "state")
         return {
             "seq": transcript["seq"],
             "runs": [
@@ -157,7 +160,6 @@ def recorded(site: Site, session_id: str) -> dict[str, Any]:
                 "client_id": run["client_id"],
                 "message": run["message"],
                 "agent": run["agent"],
-                "model": run["model"],
                 "enable_reasoning": bool(run["enable_reasoning"]),
                 "state": _state(run),
                 "steps": steps[run_id],
@@ -168,7 +170,10 @@ def recorded(site: Site, session_id: str) -> dict[str, Any]:
 
 
 def shown_by(site: Site, session_id: str) -> list[dict[str, Any]]:
-    """What a page must show of the session in the database. Texts of steps without white space: they may be Markdown."""
+    """What a page must show of the session in the database once every run has ended: no draft outlives its run.
+
+    Texts of steps are without white space, which Markdown changes.
+    """
     rows = [row for row in site.events(session_id) if row["type"] == "step"]
     return [
         {
@@ -186,6 +191,7 @@ def shown_by(site: Site, session_id: str) -> list[dict[str, Any]]:
                 for row in rows
                 if row["run_id"] == run["id"] and (run["enable_reasoning"] or row["step_type"] == "final_answer")
             ],
+            "drafts": [],
         }
         for run in site.runs(session_id)
     ]

@@ -9,6 +9,9 @@ from pytest_asyncio import is_async_test
 
 HERE = Path(__file__).parent
 
+# Its comparisons fail with what differs, as those of the tests do.
+pytest.register_assert_rewrite("tests.browser.chat_page")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Called with all tests of the run, not only with those below this directory.
