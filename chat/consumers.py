@@ -14,7 +14,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import DatabaseError, InterfaceError
 
 from agents import registry
-from chat import access, driver, events, logins, protocol, runs
+from chat import access, driver, events, group, logins, protocol, runs
 from chat.database import query
 from chat.feed import Feed
 from chat.limits import TokenBucket
@@ -41,7 +41,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # Without the layer a socket can't have a channel of its own; then it lives by asking the log.
-        if not await events.layer_answers():
+        if not await group.layer_answers():
             self.channel_layer_alias = None
         await super().__call__(scope, receive, send)
 
@@ -96,40 +96,46 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         """Join the groups of the session and of the user; False where the layer fails, and then it is tried again."""
         if self.channel_layer is None:
             return False
-        for group in (events.group_name(self.session.pk), logins.group_name(self.user.pk)):
-            if not await events.join(group, self.channel_name):
+        for name in self._groups():
+            if not await group.join(name, self.channel_name):
                 return False
         return True
+
+    def _groups(self) -> tuple[str, str]:
+        return group.of_session(self.session.pk), group.of_user(self.user.pk)
 
     async def disconnect(self, code: int) -> None:
         if self.asking is None:
             return
         self.asking.cancel()
         if self.channel_layer is not None:
-            for group in (events.group_name(self.session.pk), logins.group_name(self.user.pk)):
-                await events.leave(group, self.channel_name)
+            for name in self._groups():
+                await group.leave(name, self.channel_name)
 
     # --- from the browser ---
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if self.left or self.asking is None or not await self._pace(len(text_data or bytes_data or "")):
             return
+        command = None
         try:
             command = protocol.parse(text_data, bytes_data)
             if isinstance(command, protocol.Ack):
                 self.bucket.give_back(1 - ACK_COST)
                 await self.feed.acknowledge(command.frames)
-                return
-            if not await self._is_signed_in():
-                return
-            await self._obey(command)
+            elif await self._is_signed_in():
+                await self._obey(command)
         except Refused as refused:
-            await self.feed.send(protocol.error(refused.code, refused.message))
+            await self._refuse(refused, command)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("A command could not be carried out: %s", error)
-            await self.feed.send(
-                protocol.error(Code.NOT_SAVED, "Not saved: the database does not answer. Send it again.")
+            await self._refuse(
+                Refused(Code.NOT_SAVED, "Not saved: the database does not answer. Send it again."), command
             )
+
+    async def _refuse(self, refused: Refused, command: protocol.Command | None) -> None:
+        client_id = command.message_id if isinstance(command, protocol.Chat) else None
+        await self.feed.send(protocol.refused(refused, client_id=client_id))
 
     async def _pace(self, size: int) -> bool:
         """Slow a flood down, then close; False once closed."""
@@ -173,27 +179,17 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                 assert_never(command)
 
     async def _chat(self, command: protocol.Chat) -> None:
-        asked = command.payload
-        client_id = command.client_id or asked.client_id
-        agent = asked.agent_name or self.session.agent
-        try:
-            if agent not in registry.AGENTS:
-                raise Refused(Code.UNKNOWN_AGENT, _unknown_agent())
-            accepted = await query(
-                runs.accept,
-                self.session.pk,
-                message=asked.message,
-                agent=agent,
-                enable_reasoning=asked.enable_reasoning is not False,
-                client_id=client_id,
-            )
-        except Refused as refused:
-            await self.feed.send(protocol.refused_message(refused.code, refused.message, client_id=client_id))
-            return
-        except (DatabaseError, InterfaceError):
-            sentence = "Not saved: the database does not answer. Send it again."
-            await self.feed.send(protocol.refused_message(Code.NOT_SAVED, sentence, client_id=client_id))
-            return
+        agent = command.payload.agent_name or self.session.agent
+        if agent not in registry.AGENTS:
+            raise Refused(Code.UNKNOWN_AGENT, _unknown_agent())
+        accepted = await query(
+            runs.accept,
+            self.session.pk,
+            message=command.payload.message,
+            agent=agent,
+            enable_reasoning=command.payload.enable_reasoning is not False,
+            client_id=command.message_id,
+        )
         await self.feed.send(
             protocol.accepted(
                 client_id=accepted.client_id,
@@ -253,7 +249,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             if not (due or self.feed.is_waiting_for_an_end or not self.joined):
                 continue
             try:
-                if not self.joined and self.channel_layer is None and await events.layer_answers():
+                if not self.joined and self.channel_layer is None and await group.layer_answers():
                     # Only a new socket can have a channel: the client comes back at once and goes on where it is.
                     await self._leave(Close.GOING_AWAY)
                     return

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from agents import llm, registry
-from chat import events, runs
+from chat import events, group, runs
 from chat.database import query
 from chat.driving import LONGEST_PAUSE_SECONDS, Driving
 
@@ -110,18 +110,18 @@ class Driver:
                 match message["type"]:
                     case "drafts.wanted":
                         drafts = {"type": "drafts", "texts": driving.drafts.so_far()}
-                        await events.reply(message["channel"], drafts)
+                        await group.reply(message["channel"], drafts)
                     case "stop.wanted":
                         self._spawn(self._stop_asked([driving]))
 
     async def _become_reachable(self, driving: Driving) -> None:
-        if self._channel and await events.join(group_name(driving.session_id), self._channel):
+        if self._channel and await group.join(group.of_driver(driving.session_id), self._channel):
             self._reachable.add(driving.run_id)
 
     async def _become_unreachable(self, driving: Driving) -> None:
         if driving.run_id in self._reachable:
             self._reachable.discard(driving.run_id)
-            await events.leave(group_name(driving.session_id), self._channel)
+            await group.leave(group.of_driver(driving.session_id), self._channel)
 
     # --- watching: stops and leases by the database ---
 
@@ -191,20 +191,15 @@ def forget() -> None:
     _drivers.pop(asyncio.get_running_loop(), None)
 
 
-def group_name(session_id: int) -> str:
-    """The group by which whoever drives the session's run is reached."""
-    return f"driver.{session_id}"
-
-
 async def stop(session_id: int) -> runs.Stopping:
     """Record that the session's run is to stop and tell whoever drives it; the run has ended when its end is recorded."""
     stopping = await query(runs.stop, session_id)
     await events.announce(session_id, stopping.recorded)
     if stopping.run_id and not stopping.recorded:
-        await events.tell(group_name(session_id), {"type": "stop.wanted", "session": session_id})
+        await group.tell(group.of_driver(session_id), {"type": "stop.wanted", "session": session_id})
     return stopping
 
 
 async def want_drafts(session_id: int, channel: str) -> None:
     """Ask whoever drives the session's run to send its drafts so far to a channel."""
-    await events.tell(group_name(session_id), {"type": "drafts.wanted", "session": session_id, "channel": channel})
+    await group.tell(group.of_driver(session_id), {"type": "drafts.wanted", "session": session_id, "channel": channel})

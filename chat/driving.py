@@ -20,7 +20,7 @@ from agents import failures, history, registry
 from agents.context import Excerpt, RunContext
 from agents.steps import Delta, Discard, Step, StepType
 from agents.stream import Mapper, stream
-from chat import events, runs, search
+from chat import events, group, runs, search
 from chat.database import query
 from chat.drafts import Drafts
 from chat.models import RunState
@@ -51,7 +51,7 @@ class Driving:
         self.drafts = Drafts(
             run_id=self.run_id,
             attempt=run.attempt,
-            tell=partial(events.tell_draft, run.session_id) if run.enable_reasoning else None,
+            tell=partial(group.tell_draft, run.session_id) if run.enable_reasoning else None,
         )
         self._mapper = Mapper()
         self._recorded_steps = 0

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from channels.layers import get_channel_layer
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from agents.steps import Step, StepType
-from chat import protocol
+from chat import group, protocol
 from chat.models import ACTIVE, ChatSession, Event, EventType, Run, RunState
-
-logger = logging.getLogger(__name__)
 
 
 class Superseded(Exception):
@@ -125,57 +119,12 @@ def active_run(session_id: int) -> str | None:
     return None if found is None else str(found)
 
 
-def group_name(session_id: int) -> str:
-    """The group of everyone who watches a session. Made of our own ids: a client's words never name a group."""
-    return f"session.{session_id}"
-
-
 async def announce(session_id: int, news: Sequence[Recorded]) -> None:
     """Tell the group what was recorded. May fail or be lost: whoever watches finds the gap and reads the log."""
     for item in news:
-        await tell(
-            group_name(session_id), {"type": "recorded", "seq": item.seq, "texts": item.texts, "ends": item.ends}
+        await group.tell(
+            group.of_session(session_id), {"type": "recorded", "seq": item.seq, "texts": item.texts, "ends": item.ends}
         )
-
-
-async def tell_draft(session_id: int, text: str) -> None:
-    """Send a delta to everyone who watches."""
-    await tell(group_name(session_id), {"type": "draft", "text": text})
-
-
-async def tell(group: str, message: dict[str, Any]) -> bool:
-    """Send to a group; False where the layer failed or was too slow."""
-    return await _attempt(f"telling {group}", get_channel_layer().group_send(group, message))
-
-
-async def reply(channel: str, message: dict[str, Any]) -> bool:
-    """Send to one channel; False where the layer failed or was too slow."""
-    return await _attempt("replying", get_channel_layer().send(channel, message))
-
-
-async def join(group: str, channel: str) -> bool:
-    """Add a channel to a group; False where the layer failed or was too slow."""
-    return await _attempt(f"joining {group}", get_channel_layer().group_add(group, channel))
-
-
-async def leave(group: str, channel: str) -> bool:
-    """Remove a channel from a group; False where the layer failed or was too slow."""
-    return await _attempt(f"leaving {group}", get_channel_layer().group_discard(group, channel))
-
-
-async def layer_answers() -> bool:
-    """Whether the channel layer takes a message now."""
-    return await tell("nobody", {"type": "nothing"})
-
-
-async def _attempt(what: str, call: Awaitable[None]) -> bool:
-    try:
-        async with asyncio.timeout(settings.LAYER_SECONDS):
-            await call
-    except Exception as error:  # noqa: BLE001 - the layer's errors have no base; what it loses is in the log
-        logger.warning("The channel layer failed while %s: %s", what, type(error).__name__)
-        return False
-    return True
 
 
 def _row(run: Run, fact: Fact, *, seq: int, now: datetime) -> Event:

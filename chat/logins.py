@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
 
-from chat import events
+from chat import group
 
 
 def user_of(session_key: str) -> AbstractBaseUser | None:
@@ -22,11 +22,6 @@ def user_of(session_key: str) -> AbstractBaseUser | None:
     store: type[SessionBase] = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
     user = get_user(cast(HttpRequest, SimpleNamespace(session=store(session_key))))
     return user if user.is_authenticated and user.is_active else None
-
-
-def group_name(user_id: object) -> str:
-    """The group of all sockets of a user."""
-    return f"user.{user_id}"
 
 
 def fingerprint(session_key: str) -> str:
@@ -47,4 +42,4 @@ def on_user_saved(*, instance: AbstractBaseUser, **_: Any) -> None:
 
 
 def _tell(user_id: object, message: dict[str, Any]) -> None:
-    async_to_sync(events.tell)(group_name(user_id), message)
+    async_to_sync(group.tell)(group.of_user(user_id), message)

@@ -87,6 +87,11 @@ class Chat(_Command):
     payload: ChatPayload
     client_id: Identifier | None = None
 
+    @property
+    def message_id(self) -> str | None:
+        """The `client_id`, in either of its places."""
+        return self.client_id or self.payload.client_id
+
 
 class PingPayload(_Command):
     timestamp: float | int | str | None = None
@@ -242,9 +247,9 @@ def accepted(*, client_id: str, run_id: str, state: str, duplicate: bool) -> str
     return encode("accepted", {"client_id": client_id, "state": state, "duplicate": duplicate}, run_id=run_id)
 
 
-def refused_message(code: Code, message: str, *, client_id: str | None) -> str:
-    """A message that is not taken; with the `client_id`, so that the outbox can say which."""
-    return error(code, message, **({} if client_id is None else {"client_id": client_id}))
+def refused(why: Refused, *, client_id: str | None) -> str:
+    """A frame that is not taken; for a message with its `client_id`, so that the outbox can say which."""
+    return error(why.code, why.message, **({} if client_id is None else {"client_id": client_id}))
 
 
 def interrupted(*, run_id: str | None) -> str:

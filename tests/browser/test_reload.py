@@ -73,11 +73,15 @@ async def test_a_reload_at_any_moment_shows_the_text_so_far(page: Page, site: Si
         await chat.reload()
 
         async def seen() -> object:
-            [run] = await chat.shown_with_drafts()
-            texts = [(draft["type"], draft["text"].strip()) for draft in run["drafts"]]
-            return sorted(step["type"] for step in run["steps"]), texts
+            return [
+                (
+                    sorted(step["type"] for step in run["steps"]),
+                    [(draft["type"], draft["text"].strip()) for draft in run["drafts"]],
+                )
+                for run in await chat.shown_with_drafts()
+            ]
 
-        await until_equal(seen, (sorted(steps), drafts))
+        await until_equal(seen, [(sorted(steps), drafts)])
         await chat.until_state("running")
         model_server.open(gate)
     await chat.until_state("completed")

@@ -1,0 +1,74 @@
+"""The groups: everyone who watches a session, every socket of a user, whoever drives a session's run.
+
+What is told here may be lost, doubled or reordered: it only announces what the log has. So nothing here raises; a layer that
+fails or is too slow is logged, and the answer is False.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Any
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+# Names are made of our own ids: a client's words never name a group.
+
+
+def of_session(session_id: int) -> str:
+    """Everyone who watches a session."""
+    return f"session.{session_id}"
+
+
+def of_user(user_id: object) -> str:
+    """All sockets of a user."""
+    return f"user.{user_id}"
+
+
+def of_driver(session_id: int) -> str:
+    """Whoever drives the session's run."""
+    return f"driver.{session_id}"
+
+
+async def tell_draft(session_id: int, text: str) -> None:
+    """Send a delta to everyone who watches."""
+    await tell(of_session(session_id), {"type": "draft", "text": text})
+
+
+async def tell(group: str, message: dict[str, Any]) -> bool:
+    """Send to a group; False where the layer failed or was too slow."""
+    return await _attempt(f"telling {group}", get_channel_layer().group_send(group, message))
+
+
+async def reply(channel: str, message: dict[str, Any]) -> bool:
+    """Send to one channel; False where the layer failed or was too slow."""
+    return await _attempt("replying", get_channel_layer().send(channel, message))
+
+
+async def join(group: str, channel: str) -> bool:
+    """Add a channel to a group; False where the layer failed or was too slow."""
+    return await _attempt(f"joining {group}", get_channel_layer().group_add(group, channel))
+
+
+async def leave(group: str, channel: str) -> bool:
+    """Remove a channel from a group; False where the layer failed or was too slow."""
+    return await _attempt(f"leaving {group}", get_channel_layer().group_discard(group, channel))
+
+
+async def layer_answers() -> bool:
+    """Whether the channel layer takes a message now."""
+    return await tell("nobody", {"type": "nothing"})
+
+
+async def _attempt(what: str, call: Awaitable[None]) -> bool:
+    try:
+        async with asyncio.timeout(settings.LAYER_SECONDS):
+            await call
+    except Exception as error:  # noqa: BLE001 - the layer's errors have no base; what it loses is in the log
+        logger.warning("The channel layer failed while %s: %s", what, type(error).__name__)
+        return False
+    return True
