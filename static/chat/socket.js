@@ -1,5 +1,5 @@
 /**
- * A WebSocket that comes back: one small module for anybody's page, without dependencies.
+ * A WebSocket that comes back: one small module for anybody's page, without dependencies, and so in one file.
  *
  *   import { ChatSocket } from "./socket.js";
  *   const socket = new ChatSocket("wss://example.org/ws/chat/my-session")

@@ -70,9 +70,7 @@ class ChatPage:
 
     async def another_tab(self) -> ChatPage:
         """The same session in a second tab of the same browser."""
-        return await ChatPage(
-            await self.page.context.new_page(), session_id=self.session_id, origin=self.origin
-        ).open()
+        return await ChatPage(await self.page.context.new_page(), session_id=self.session_id, origin=self.origin).open()
 
     async def ask(self, text: str) -> None:
         """Type a message and send it."""
@@ -124,9 +122,17 @@ class ChatPage:
 async def until_equal(get: Callable[[], Awaitable[Value]], wanted: Value, *, timeout: float = 10) -> None:
     """Return when `get()` gives what is wanted; fails with both where it has not in time."""
     deadline = time.monotonic() + timeout
-    while (found := await get()) != wanted and time.monotonic() < deadline:
+    while (found := await get()) != wanted and time.monotonic() < deadline:  # noqa: ASYNC110  # a page has no such event
         await asyncio.sleep(0.05)
     assert found == wanted
+
+
+async def until(condition: Callable[[], bool], *, timeout: float = 20) -> None:
+    """Return when the condition, which asks the database, holds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "the database did not become what was waited for"
+        await asyncio.sleep(0.002)
 
 
 async def assert_equal_to_database(site: Site, *tabs: ChatPage) -> None:

@@ -99,9 +99,7 @@ async def test_from_the_sign_in_to_the_answer(
     await expect(page.locator("#session-list [aria-current=page]")).to_contain_text("What is 6*7?")
 
 
-async def test_every_token_appears_before_the_next_is_there(
-    page: Page, site: Site, model_server: ModelServer
-) -> None:
+async def test_every_token_appears_before_the_next_is_there(page: Page, site: Site, model_server: ModelServer) -> None:
     """Reasoning and answer grow by each token while the model has not said the next one yet."""
     thoughts, words = ["First", " second", " third."], ["One", " two", " three", " four", " five."]
     script = model_server.script([*stepped("token", [Reasoning(thoughts), Text(words)]), Gate("end")])

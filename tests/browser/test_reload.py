@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.chat_page import ChatPage, assert_equal_to_database, until_equal
+from tests.browser.chat_page import ChatPage, assert_equal_to_database, until, until_equal
 from tests.parts.model_server import Gate, ModelServer, Pace, Reasoning, Text, ToolCall, Usage
 from tests.parts.site_process import DATABASE, Site
 
@@ -72,7 +72,7 @@ async def test_a_reload_at_any_moment_shows_the_text_so_far(page: Page, site: Si
         await model_server.at(gate)
         await chat.reload()
 
-        async def seen() -> object:
+        async def seen() -> list[tuple[list[str], list[tuple[str, str]]]]:
             return [
                 (
                     sorted(step["type"] for step in run["steps"]),
@@ -148,8 +148,7 @@ def counted(site: Site, session_id: str, step_type: str) -> int:
 @asynccontextmanager
 async def nobody_writes_after(site: Site, session_id: str, step_type: str) -> AsyncIterator[None]:
     """From just after the first step of the type was recorded nothing more is, until the block is left."""
-    while not counted(site, session_id, step_type):
-        await asyncio.sleep(0.001)
+    await until(lambda: counted(site, session_id, step_type) > 0)
     connection = await asyncio.to_thread(_lock, site.data_dir / DATABASE)
     try:
         yield

@@ -8,11 +8,13 @@ from playwright.async_api import expect
 
 from tests.browser.chat_page import ChatPage, assert_equal_to_database
 from tests.parts.browser import NewPage, PageErrors
-from tests.parts.model_server import Attempts, Gate, ModelServer, Refusal, Text, ToolCall
+from tests.parts.model_server import Attempts, Gate, ModelServer, Refusal, Text, ToolCall, Turn
 from tests.parts.site_process import NewSite, Site, User
 
 
-async def test_two_tabs_show_the_same_live(new_page: NewPage, user: User, site: Site, model_server: ModelServer) -> None:
+async def test_two_tabs_show_the_same_live(
+    new_page: NewPage, user: User, site: Site, model_server: ModelServer
+) -> None:
     """A tab beside the one that asked, and one in another browser, show each piece while the model waits."""
     script = model_server.script(
         [Text(["Let me "]), Gate("a"), Text(["see."]), Gate("b"), ToolCall("calculator", {"expression": "6*7"})],
@@ -110,7 +112,7 @@ async def test_tabs_outlive_a_killed_server(
     page_errors.allow_lost_connections()
     site = new_site()
     user = site.new_user()
-    turn = [Text(["Half of the "]), Gate("half"), Text(["answer."])]
+    turn: Turn = [Text(["Half of the "]), Gate("half"), Text(["answer."])]
     script = model_server.script([ToolCall("calculator", {"expression": "6*7"})], Attempts([turn, turn]))
     one = await ChatPage(await new_page(user, at=site)).open()
     two = await ChatPage(await new_page(user, at=site), session_id=one.session_id).open()
