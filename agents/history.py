@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from agents.steps import Step, StepType
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """What a user said and the recorded steps of the run that answered it."""
-
-    message: str
-    steps: Sequence[Step]
+from agents.steps import Step, StepType, Turn
 
 
 def messages(turns: Sequence[Turn], *, ask: str) -> list[BaseMessage]:

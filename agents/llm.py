@@ -11,11 +11,6 @@ from agents.model_choice import DEFAULT_ANTHROPIC, DEFAULT_OPENAI, DEMO, ModelEr
 _EXAMPLES = f"for example {DEFAULT_OPENAI}, {DEFAULT_ANTHROPIC}, ollama:qwen3 or {DEMO}"
 
 
-def describe(spec: str | BaseChatModel) -> str:
-    """What is written down of a run's model."""
-    return spec if isinstance(spec, str) else spec._llm_type
-
-
 def chat_model(
     spec: str | BaseChatModel,
     *,

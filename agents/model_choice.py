@@ -45,3 +45,8 @@ def is_openai(base_url: str) -> bool:
     """Whether an address is OpenAI's own and not that of a compatible server."""
     host = urlsplit(base_url).hostname or ""
     return host == "openai.com" or host.endswith(".openai.com")
+
+
+def describe(spec: object) -> str:
+    """What is written down of a run's model before it has answered: the spec, or of a ready model its class."""
+    return spec if isinstance(spec, str) else type(spec).__name__

@@ -1,22 +1,23 @@
-"""The agents, by name: what each is for, what it is told and which tools it has."""
+"""The agents, by name: what each is for, what it is told and which tools it has.
+
+LangChain is imported when the first agent is built, since that takes seconds: a site that has only to answer need not wait.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from langchain.agents import create_agent
-from langchain.agents.middleware import AgentMiddleware, ModelCallLimitMiddleware
-from langchain_core.language_models import BaseChatModel
-from langchain_core.tools import BaseTool
-from langgraph.graph.state import CompiledStateGraph
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agents.context import RunContext
-from agents.middleware import ToolBoundary
-from agents.tools import TIMEOUTS, TOOLS
 
-Agent = CompiledStateGraph[Any, RunContext, Any, Any]
+if TYPE_CHECKING:
+    from langchain.agents.middleware import AgentMiddleware
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.tools import BaseTool
+    from langgraph.graph.state import CompiledStateGraph
+
+Agent: TypeAlias = "CompiledStateGraph[Any, RunContext, Any, Any]"
 """An agent as `agents.stream` takes it."""
 
 
@@ -99,20 +100,29 @@ def get(name: str) -> AgentSpec:
         raise UnknownAgent(f"There is no agent “{name[:60]}”; there are {', '.join(AGENTS)}.") from None
 
 
-def build(name: str, *, model: BaseChatModel, max_iterations: int, tools: Mapping[str, BaseTool] = TOOLS) -> Agent:
+def build(
+    name: str, *, model: BaseChatModel, max_iterations: int, tools: Mapping[str, BaseTool] | None = None
+) -> Agent:
     """The agent, ready to be streamed with a `RunContext` as its context.
 
     It asks the model `max_iterations` times at most; where it wants to ask once more, LangChain's
-    `ModelCallLimitExceededError` ends the run.
+    `ModelCallLimitExceededError` ends the run. `tools` are those of `agents.tools.TOOLS` where none are given.
     """
+    from langchain.agents import create_agent
+    from langchain.agents.middleware import ModelCallLimitMiddleware
+
+    from agents.middleware import ToolBoundary
+    from agents.tools import TIMEOUTS, TOOLS
+
     spec = get(name)
+    toolbox = TOOLS if tools is None else tools
     middleware: list[AgentMiddleware[Any, RunContext, Any]] = [
         ModelCallLimitMiddleware(run_limit=max_iterations, exit_behavior="error"),
         ToolBoundary(TIMEOUTS),
     ]
     return create_agent(
         model,
-        tools=[tools[tool] for tool in spec.tools],
+        tools=[toolbox[tool] for tool in spec.tools],
         system_prompt=spec.prompt,
         context_schema=RunContext,
         middleware=middleware,

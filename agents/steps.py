@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -94,3 +95,11 @@ class Discard:
 
 
 Said = Step | Delta | Discard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What a user said and the recorded steps of the run that answered it."""
+
+    message: str
+    steps: Sequence[Step]

@@ -7,26 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import secrets
 import socket
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from agents import llm, registry
+from agents import registry
+from agents.model_choice import describe
 from chat import events, group, runs
 from chat.database import query
-from chat.driving import LONGEST_PAUSE_SECONDS, Driving
+
+if TYPE_CHECKING:
+    from chat.driving import Driving
 
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 2.0
+LISTEN_AGAIN_SECONDS = 2.0
 
 
 class Driver:
@@ -42,6 +47,7 @@ class Driver:
 
     def start(self) -> None:
         """Begin to watch, sweep and listen. Called once, in the event loop that the driver lives in."""
+        self._spawn(self._warm_up())
         self._spawn(self._watch())
         self._spawn(self._sweep())
         self._spawn(self._listen())
@@ -68,9 +74,16 @@ class Driver:
 
     # --- driving ---
 
+    async def _warm_up(self) -> None:
+        """Import LangChain, which takes seconds, while nobody waits for it."""
+        await asyncio.to_thread(importlib.import_module, "chat.driving")
+
     async def _drive_session(self, session_id: int) -> None:
+        await self._warm_up()
+        from chat.driving import Driving
+
         while True:
-            claimed = await query(runs.claim, session_id, worker=self.worker, model=llm.describe(settings.MODEL))
+            claimed = await query(runs.claim, session_id, worker=self.worker, model=describe(settings.MODEL))
             if claimed is None:
                 return
             driving = Driving(claimed)
@@ -85,6 +98,8 @@ class Driver:
     async def _agent(self, name: str) -> registry.Agent:
         """The agent, made once for each name. In a thread: importing a provider takes seconds."""
         if name not in self._agents:
+            from agents import llm
+
             model = await asyncio.to_thread(
                 llm.chat_model,
                 settings.MODEL,
@@ -104,7 +119,7 @@ class Driver:
                 message = await layer.receive(self._channel)
             except Exception as error:  # noqa: BLE001 - the layer's errors have no base; stops still come by the database
                 logger.warning("The driver could not listen: %s", type(error).__name__)
-                await asyncio.sleep(LONGEST_PAUSE_SECONDS)
+                await asyncio.sleep(LISTEN_AGAIN_SECONDS)
                 continue
             for driving in [one for one in self._driving.values() if one.session_id == message["session"]]:
                 match message["type"]:

@@ -31,7 +31,6 @@ class Close(IntEnum):
     TRY_AGAIN = 4001
     TOO_SLOW = 4008
     FLOOD = 4029
-    PROTOCOL = 4500
     SIGNED_OUT = 4501
     NOT_FOUND = 4504
 

@@ -13,8 +13,7 @@ from django.db.models import DateTimeField, Exists, ExpressionWrapper, OuterRef,
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from agents.history import Turn
-from agents.steps import FailureCode, Step, StepType
+from agents.steps import FailureCode, Step, StepType, Turn
 from chat import events
 from chat.events import Fact, Recorded
 from chat.models import ACTIVE, ChatSession, Event, EventType, Run, RunState
@@ -66,9 +65,9 @@ def accept(
         agent=agent,
         enable_reasoning=enable_reasoning,
     )
-    if not session.title:
-        session.title = " ".join(message.split())[:TITLE_LENGTH]
-        session.save(update_fields=["title"])
+    session.title = session.title or " ".join(message.split())[:TITLE_LENGTH]
+    session.agent = agent
+    session.save(update_fields=["title", "agent"])
     recorded = events.append(run, [Fact(type=EventType.MESSAGE)])
     return Accepted(run_id=str(run.pk), client_id=client_id, state=run.state, duplicate=False, recorded=recorded)
 

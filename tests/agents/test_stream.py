@@ -15,7 +15,7 @@ from langgraph.types import StreamMode
 from agents import history, registry
 from agents.context import RunContext
 from agents.failures import explain
-from agents.steps import Delta, Discard, FailureCode, Said, Step, StepType, Usage
+from agents.steps import Delta, Discard, FailureCode, Said, Step, StepType, Turn, Usage
 from agents.stream import MODES, BadToolCall, IterationLimit, Mapper, stream
 from tests.parts.scripted_model import Call, ScriptedModel, Think
 
@@ -235,7 +235,7 @@ async def test_history_is_rebuilt_from_the_log() -> None:
     )
     cut_off = [Step(number=1, type=StepType.TOOL_USE, content="", iteration=1, tool_name="slow", call_id="z")]
     conversation = history.messages(
-        [history.Turn(message="two times three?", steps=first), history.Turn(message="and?", steps=cut_off)], ask="go"
+        [Turn(message="two times three?", steps=first), Turn(message="and?", steps=cut_off)], ask="go"
     )
     assert [(message.type, message.text) for message in conversation] == [
         ("human", "two times three?"),
