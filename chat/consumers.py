@@ -179,8 +179,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                 assert_never(command)
 
     async def _chat(self, command: protocol.Chat) -> None:
-        agent = command.payload.agent_name or self.session.agent
-        if agent not in registry.AGENTS:
+        agent = command.payload.agent_name
+        if agent is not None and agent not in registry.AGENTS:
             raise Refused(Code.UNKNOWN_AGENT, _unknown_agent())
         accepted = await query(
             runs.accept,

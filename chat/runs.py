@@ -45,10 +45,14 @@ class Claimed:
 
 @transaction.atomic
 def accept(
-    session_id: int, *, message: str, agent: str, enable_reasoning: bool, client_id: str | None = None
+    session_id: int, *, message: str, agent: str | None, enable_reasoning: bool, client_id: str | None = None
 ) -> Accepted:
-    """Record a message once: the same `client_id` again returns the same run. Raises `Refused` where the queue is full."""
+    """Record a message once: the same `client_id` again returns the same run. Raises `Refused` where the queue is full.
+
+    The session remembers the agent; without one, it is the session's.
+    """
     session = events.lock(session_id)
+    agent = agent or session.agent
     client_id = client_id or uuid.uuid4().hex
     known = Run.objects.filter(session=session, client_id=client_id).first()
     if known is not None:

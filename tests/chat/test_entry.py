@@ -168,6 +168,8 @@ async def test_the_address_chooses_the_agent(inside: InProcessSite, settings: An
     await tab.until_ended(run_id)
     assert (await query(Run.objects.get)).agent == "writer"
     await tab.until_ended(await tab.say("hi", agent_name="analyst"))
+    await tab.until_ended(await tab.say("again"))
+    assert (await query(lambda: Run.objects.order_by("-seq")[0])).agent == "analyst"
     # Whom the last message went to is whom the next one goes to, also after a reload.
     tab = await inside.tab(user)
     assert (await tab.until_frame("connected"))["data"]["agent_name"] == "analyst"
