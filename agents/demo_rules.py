@@ -1,6 +1,7 @@
 """What the demo model says: from the messages so far to its next reply. Pure: the same messages, the same reply.
 
-One file, because a rule, what it looks for and what it says are read together.
+One file, because a rule, what it looks for and what it says are read together. What it says of somebody else's text,
+the question or a result, is a quotation and never Markdown.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+
+from agents.demo_arithmetic import expressions, unread
 
 CALCULATOR = "calculator"
 CLOCK = "current_time"
@@ -32,6 +35,9 @@ class Call:
     arguments: Mapping[str, str]
     purpose: str
 
+    def is_(self, tool: str, arguments: Mapping[str, object]) -> bool:
+        return self.tool == tool and dict(self.arguments) == dict(arguments)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
@@ -42,6 +48,14 @@ class Reply:
     calls: Sequence[Call] = field(default=())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a question calls for, and in `gaps` what of it no rule understands."""
+
+    calls: Sequence[Call]
+    gaps: Sequence[str]
+
+
 def reply(messages: Sequence[BaseMessage], tools: Collection[str]) -> Reply:
     """The next reply in a conversation, with calls of `tools` only."""
     asked = [number for number, message in enumerate(messages) if isinstance(message, HumanMessage)]
@@ -49,17 +63,17 @@ def reply(messages: Sequence[BaseMessage], tools: Collection[str]) -> Reply:
         return _unsure("", tools)
     question = messages[asked[-1]].text
     since = messages[asked[-1] + 1 :]
+    wanted = _wanted(question)
     if any(isinstance(message, ToolMessage) for message in since):
-        return _answer(question, since)
+        return _answer(question, since, wanted)
     earlier = [messages[number].text for number in asked[:-1]]
     if _ASKS_BACK.search(question) and earlier:
         return _looking_back(earlier)
-    wanted = _wanted(question)
-    calls = [call for call in wanted if call.tool in tools][:MAX_CALLS]
+    calls = [call for call in wanted.calls if call.tool in tools][:MAX_CALLS]
     if calls:
-        return _plan(question, calls)
-    if wanted:
-        return _without(wanted)
+        return _plan(question, calls, _left_out(wanted, calls))
+    if wanted.calls:
+        return _without(wanted.calls)
     return _unsure(question, tools)
 
 
@@ -87,30 +101,9 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _NOT_TIME = re.compile(r"\b(last|first|next|any|every|some|long|free|of) time\b|\btimes\b", re.IGNORECASE)
-_PLACE = re.compile(r"\b(?:in|at|for) ((?:[A-Z][\w'’-]+ ?){1,3})")
-
-_NUMBER = r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\.\d+"
-_FUNCTION = r"(?:sqrt|abs|round|min|max|log10|log|exp|sin|cos|tan|floor|ceil|factorial)(?=\s*\()"
-_OPERATORS = frozenset(("+", "-", "*", "/", "%", "^", "**", "//", "×", "÷", "−"))
-_CONSTANTS = frozenset(("pi", "π", "e"))
-_TOKEN = re.compile(rf"\s*({_FUNCTION}|\b(?:pi|e)\b|π|{_NUMBER}|\*\*|//|[-+*/%^×÷−(),])")
-_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b")
-_SPOKEN: Sequence[tuple[re.Pattern[str], str]] = tuple(
-    (re.compile(pattern, re.IGNORECASE), written)
-    for pattern, written in (
-        (rf"\b({_NUMBER})\s*(?:%|percent) of ({_NUMBER})", r"(\1 / 100) * \2"),
-        (rf"\bsquare root of ({_NUMBER})", r"sqrt(\1)"),
-        (rf"\bfactorial of ({_NUMBER})", r"factorial(\1)"),
-        (rf"\b({_NUMBER})!", r"factorial(\1)"),
-        (rf"({_NUMBER}) squared\b", r"\1 ** 2"),
-        (rf"({_NUMBER}) cubed\b", r"\1 ** 3"),
-        (r"(?<=[\d)]) (?:to the power of|to the) (?=[\d(-])", " ** "),
-        (r"(?<=[\d)]) plus (?=[\d(-])", " + "),
-        (r"(?<=[\d)]) minus (?=[\d(-])", " - "),
-        (r"(?<=[\d)]) (?:times|multiplied by|x) (?=[\d(-])", " * "),
-        (r"(?<=[\d)]) (?:divided by|over) (?=[\d(-])", " / "),
-    )
-)
+_NAME = r"[A-Z][\w'’/-]+(?: [A-Z][\w'’/-]+){0,2}"
+_NEXT_PLACE = r",? (?:and|or) (?:in |at )?|, "
+_PLACES = re.compile(rf"\b(?:in|at|for) ({_NAME}(?:(?:{_NEXT_PLACE}){_NAME})*)")
 
 # Cities that people ask for and that are no names of zones.
 _MORE_CITIES: dict[str, str] = {
@@ -157,146 +150,117 @@ def _city() -> re.Pattern[str]:
     return re.compile(rf"\b({'|'.join(map(re.escape, names))})\b", re.IGNORECASE)
 
 
-def _wanted(question: str) -> list[Call]:
+def _wanted(question: str) -> Wanted:
     """Every tool that the question calls for, in the order: pages, arithmetic, time, search."""
+    gaps: list[str] = []
     urls = [url.rstrip(".,;:!?)]}") for url in _URL.findall(question)]
     rest = _URL.sub(" ", question)
-    calls = [Call(tool=FETCH, arguments={"url": url}, purpose=f"what stands at {url}") for url in dict.fromkeys(urls)]
+    calls = [Call(tool=FETCH, arguments={"url": url}, purpose=f"what stands at {_code(url)}") for url in dict.fromkeys(urls)]
     calls += [
         Call(tool=CALCULATOR, arguments={"expression": term}, purpose=f"the value of `{term}`")
         for term in dict.fromkeys(expressions(rest))
     ]
+    if calls:
+        gaps += [f"{_code(word)} (which I cannot read as part of a calculation)" for word in unread(rest)]
     if _TIME.search(_NOT_TIME.sub(" ", rest)):
-        calls += [
-            Call(tool=CLOCK, arguments={"timezone": zone}, purpose=f"the clock in {zone}") for zone in _zones(rest)
-        ]
+        zones, unknown = _zones(rest)
+        calls += [Call(tool=CLOCK, arguments={"timezone": zone}, purpose=f"the clock in {zone}") for zone in zones]
+        gaps += [f"{_code(place)} (a place that I do not know)" for place in unknown]
     elif _SEARCHES.search(rest) and not calls:
         words = " ".join(re.sub(r"[^\w\s'-]", " ", _SEARCH_WORDS.sub(" ", rest)).split())
         query = words or " ".join(rest.split())
-        calls.append(Call(tool=SEARCH, arguments={"query": query}, purpose=f"what was said about “{query}” before"))
-    return calls
+        calls.append(Call(tool=SEARCH, arguments={"query": query}, purpose=f"what was said about {_code(query)} before"))
+    return Wanted(calls=calls, gaps=gaps)
 
 
-def expressions(text: str) -> list[str]:
-    """The arithmetic in a text, as the calculator takes it: symbols, and words such as “12 times 7”."""
-    for spoken, written in _SPOKEN:
-        text = spoken.sub(written, text)
-    text = _DATE.sub(" ", text)
-    found: list[str] = []
-    start = 0
-    while start < len(text):
-        tokens: list[str] = []
-        end = start
-        while (match := _TOKEN.match(text, end)) and (match.start(1) == end or tokens):
-            tokens.append(match[1])
-            end = match.end()
-        found += [term for part in _parted(tokens) if (term := _term(part)) is not None]
-        # Past the word, so that no operator is found in the middle of one.
-        start = end if end > start else start + max(1, len(re.match(r"\w*", text[start:])[0]))  # type: ignore[index]
-    return found
+def _left_out(wanted: Wanted, calls: Sequence[Call]) -> str:
+    """A sentence on what the question calls for and `calls` do not bring; empty if there is nothing."""
+    missing = [call for call in wanted.calls if call not in calls]
+    why = f"I ask for {MAX_CALLS} things at once at most"
+    gaps = [
+        f"{call.purpose} ({why if len(calls) == MAX_CALLS else f'this agent has no `{call.tool}`'})" for call in missing
+    ]
+    gaps += wanted.gaps
+    return f"I leave out {_joined(gaps)}." if gaps else ""
 
 
-def _parted(tokens: list[str]) -> list[list[str]]:
-    """The tokens between the commas that stand outside of parentheses."""
-    parts: list[list[str]] = [[]]
-    depth = 0
-    for item in tokens:
-        depth += {"(": 1, ")": -1}.get(item, 0)
-        if item == "," and depth <= 0:
-            parts.append([])
-        else:
-            parts[-1].append(item)
-    return parts
-
-
-def _term(tokens: list[str]) -> str | None:
-    """The tokens as an expression, if they are one that needs working out."""
-    while tokens and tokens[-1] in _OPERATORS | {",", "("}:
-        tokens.pop()
-    while tokens and tokens[0] in _OPERATORS - {"-", "−"} | {",", ")"}:
-        tokens.pop(0)
-    while tokens.count(")") > tokens.count("(") and tokens[-1] == ")":
-        tokens.pop()
-    has_number = any(item[0] in "0123456789." or item in _CONSTANTS for item in tokens)
-    has_work = any(
-        item in _OPERATORS or (item.isalnum() and item[0].isalpha() and item not in _CONSTANTS) for item in tokens
-    )
-    if not has_number or not has_work or (len(tokens) == 2 and tokens[0] in "-−"):
-        return None
-    if tokens.count("(") != tokens.count(")"):
-        return None
-    joined = ""
-    for before, item in zip(["(", *tokens], tokens, strict=False):
-        is_sign = item in {"-", "−", "+"} and (before in _OPERATORS or before in {"(", ","})
-        if item in _OPERATORS and not is_sign:
-            joined += f" {item} "
-        elif item == ",":
-            joined += ", "
-        else:
-            joined += item.replace(",", "")
-    return " ".join(joined.split())
-
-
-def _zones(question: str) -> list[str]:
+def _zones(question: str) -> tuple[list[str], list[str]]:
+    """The time zones of the places in the question, and the places of which no rule knows one."""
     zones = [_cities()[city.lower()] for city in _city().findall(question)]
+    places = [place for named in _PLACES.findall(question) for place in re.split(_NEXT_PLACE, named)]
+    unknown = [place for place in dict.fromkeys(places) if not _city().search(place)]
     if not zones:
-        # A place that no rule knows: the clock itself will say so, and what it knows instead.
-        zones = [place.strip() for place in _PLACE.findall(question)]
-    return list(dict.fromkeys(zones)) or ["UTC"]
+        # The clock itself will say that there is no such place, and what it knows instead.
+        return unknown or ["UTC"], []
+    return list(dict.fromkeys(zones)), unknown
 
 
 # What it says
 
 
-def _plan(question: str, calls: Sequence[Call]) -> Reply:
+def _plan(question: str, calls: Sequence[Call], left_out: str) -> Reply:
     needs = _joined([call.purpose for call in calls])
     reasoning = (
-        f"The question is: “{_shortened(question, 160)}”. To answer it I need {needs}. "
+        f"The question is: {_code(_shortened(question, 160))}. To answer it I need {needs}. "
         f"I should not guess {'that' if len(calls) == 1 else 'any of that'}, there is a tool for it."
     )
     if len(calls) > 1:
         reasoning += " None of them waits for another, so I ask for all at once."
     names = _joined([f"`{name}`" for name in dict.fromkeys(call.tool for call in calls)])
-    return Reply(reasoning=reasoning, text=f"Let me find out {needs}, with {names}.", calls=calls)
+    text = f"Let me find out {needs}, with {names}. {left_out}".rstrip()
+    return Reply(reasoning=reasoning, text=text, calls=calls)
 
 
-def _answer(question: str, since: Sequence[BaseMessage]) -> Reply:
-    arguments = {
-        call["id"]: call["args"] for message in since if isinstance(message, AIMessage) for call in message.tool_calls
-    }
+def _answer(question: str, since: Sequence[BaseMessage], wanted: Wanted) -> Reply:
+    made = [call for message in since if isinstance(message, AIMessage) for call in message.tool_calls]
+    arguments = {call["id"]: call["args"] for call in made}
     results = [message for message in since if isinstance(message, ToolMessage)]
-    failed = [result for result in results if result.status == "error"]
+    failed = sum(result.status == "error" for result in results)
     lines = [_finding(result, arguments.get(result.tool_call_id, {})) for result in results]
     if len(lines) > 1 and not any("\n" in line for line in lines):
         lines = [f"- {line}" for line in lines]
         text = "\n".join(lines)
     else:
         text = "\n\n".join(lines)
-    reasoning = f"{_count(len(results), 'result')} came back"
-    reasoning += f", {len(failed)} of them an error. I say so instead of making something up." if failed else "."
-    reasoning += f" That is what was asked for: “{_shortened(question, 80)}”. I can answer now."
-    return Reply(reasoning=reasoning, text=f"{text}\n\n{_SIGNATURE}")
+    came = [call for call in wanted.calls if any(call.is_(other["name"], other["args"]) for other in made)]
+    left_out = _left_out(wanted, came)
+    reasoning = f"{_count(len(results), 'result')} came back{_failures(failed, len(results))}"
+    reasoning += f" What was asked: {_code(_shortened(question, 80))}. I can answer now."
+    return Reply(reasoning=reasoning, text="\n\n".join(filter(None, [text, left_out, _SIGNATURE])))
+
+
+def _failures(failed: int, results: int) -> str:
+    """How the sentence “3 results came back” ends."""
+    if not failed:
+        return "."
+    if results == 1:
+        which = ". It is an error"
+    elif failed == results:
+        which = ", all of them errors"
+    else:
+        which = f", {'one of them an error' if failed == 1 else f'{failed} of them errors'}"
+    return f"{which}. I say so instead of making something up."
 
 
 def _finding(result: ToolMessage, arguments: Mapping[str, str]) -> str:
     said = result.text.strip()
     if result.status == "error":
-        return f"**`{result.name}` did not work:** {said}"
+        return f"**`{result.name}` did not work:** {_escaped(said)}"
     match result.name:
         case "calculator":
             return f"`{arguments.get('expression', '…')}` = **{said}**"
         case "current_time":
             return f"It is **{said.partition(';')[0]}**."
         case "fetch_url":
-            return f"This is how {arguments.get('url', 'the page')} begins:\n\n{_quoted(said)}"
+            return f"This is how {_code(arguments.get('url', 'the page'))} begins:\n\n{_quoted(said)}"
         case "search_sessions":
-            return f"I looked through your earlier sessions for “{arguments.get('query', '')}”:\n\n{said}"
+            return f"I looked through your earlier sessions for {_code(arguments.get('query', ''))}:\n\n{_escaped(said)}"
         case _:
-            return f"`{result.name}` says: {_shortened(said, MAX_QUOTE)}"
+            return f"`{result.name}` says: {_escaped(_shortened(said, MAX_QUOTE))}"
 
 
 def _looking_back(earlier: Sequence[str]) -> Reply:
-    asked = "\n".join(f"{number}. {_shortened(text, 160)}" for number, text in enumerate(earlier, 1))
+    asked = "\n".join(f"{number}. {_code(_shortened(text, 160))}" for number, text in enumerate(earlier, 1))
     return Reply(
         reasoning=f"This is about our conversation itself. It holds {_count(len(earlier), 'earlier message')} of "
         "the user's, right here in the history, so no tool is needed.",
@@ -325,7 +289,7 @@ def _unsure(question: str, tools: Collection[str]) -> Reply:
     abilities = [text for name, text in _ABILITIES.items() if name in tools]
     abilities.append("**look back**: “What did I ask before?”")
     listed = "\n".join(f"- {text}" for text in abilities)
-    about = f"“{_shortened(question, 120)}”" if question.strip() else "an empty message"
+    about = _code(_shortened(question, 120)) if question.strip() else "an empty message"
     return Reply(
         reasoning=f"The message is {about}. I look for a calculation, a time or date, a web address or a search in it, "
         "and find none. It is better to say what I can do than to pretend.",
@@ -348,7 +312,19 @@ def _quoted(text: str) -> str:
     # The first line says where the page came from, which the answer says already.
     body = text.partition("\n")[2].strip()
     cut = body[:MAX_QUOTE].rstrip() + (" …" if len(body) > MAX_QUOTE else "")
-    return "\n".join(f"> {line}" for line in cut.splitlines())
+    return "\n".join(f"> {_escaped(line)}" for line in cut.splitlines())
+
+
+def _code(text: str) -> str:
+    """The text in backticks, more of them than it holds in a row."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence, space = "`" * (longest + 1), " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def _escaped(text: str) -> str:
+    """The text as Markdown that shows it as it is; its lines and lists stay."""
+    return re.sub(r"([\\`*\[\]<>~|#]|\b_|_\b)", r"\\\1", text)
 
 
 def _count(number: int, noun: str) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ from agents.text import clean
 MODES = ["messages", "updates", "custom", "tools"]
 MODEL_NODE = "model"
 TOOLS_NODE = "tools"
+NAME_LENGTH = 128
 
 
 class IterationLimit(Exception):
@@ -78,7 +80,7 @@ class Mapper:
                 return said
             case "tools":
                 if part["data"].get("event") == "tool-started":
-                    self._tool_started_at[part["data"]["tool_call_id"]] = now
+                    self._tool_started_at[_name(part["data"]["tool_call_id"])] = now
         return []
 
     def _chunk(self, chunk: AIMessageChunk, namespace: str, now: float) -> list[Said]:
@@ -128,7 +130,7 @@ class Mapper:
             # The answer is the last word of a run, whatever the order of the blocks.
             steps.sort(key=lambda step: step["type"] is StepType.FINAL_ANSWER)
         for call in message.tool_calls:
-            name, call_id, arguments = call["name"], call["id"] or "", _cleaned(call["args"])
+            name, call_id, arguments = _name(call["name"]), _name(call["id"]), _cleaned(call["args"])
             self._tools[call_id] = (name, self.iteration)
             content = f"{name}({', '.join(f'{key}={json.dumps(value, ensure_ascii=False)}' for key, value in arguments.items())})"
             steps.append(
@@ -147,8 +149,8 @@ class Mapper:
         return [self._step(**step) for step in steps]
 
     def _tool_message(self, message: ToolMessage, now: float) -> Step:
-        call_id = message.tool_call_id
-        name, iteration = self._tools.pop(call_id, (message.name or "", self.iteration))
+        call_id = _name(message.tool_call_id)
+        name, iteration = self._tools.pop(call_id, (_name(message.name), self.iteration))
         started_at = self._tool_started_at.pop(call_id, None)
         return self._step(
             type=StepType.TOOL_RESULT,
@@ -197,13 +199,21 @@ def _merged(pieces: list[tuple[StepType, str]]) -> list[tuple[StepType, str]]:
 
 
 def _cleaned(value: Any) -> Any:
+    """A tool's arguments as every database's JSON takes them."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, dict):
         return {clean(str(key)): _cleaned(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_cleaned(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return value
+
+
+def _name(text: str | None) -> str:
+    """A tool's name or the id of a call, as a model may have made them up."""
+    return clean(text or "")[:NAME_LENGTH]
 
 
 def _usage(message: AIMessage) -> Usage | None:

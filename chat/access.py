@@ -36,8 +36,8 @@ def get_session(user: Visitor, public_id: str) -> ChatSession | None:
     return session
 
 
-def open_session(user: Visitor, public_id: str, *, agent: str | None, default_agent: str) -> ChatSession:
-    """The user's session with that id, made on first use, and set to an agent if one is given.
+def open_session(user: Visitor, public_id: str, *, agent: str) -> ChatSession:
+    """The user's session with that id, made on first use, set to an agent.
 
     Raises `NotYours`; of two users who come first at once, one wins.
     """
@@ -46,12 +46,12 @@ def open_session(user: Visitor, public_id: str, *, agent: str | None, default_ag
         try:
             with transaction.atomic():
                 owner: Any = user
-                return ChatSession.objects.create(public_id=public_id, owner=owner, agent=agent or default_agent)
+                return ChatSession.objects.create(public_id=public_id, owner=owner, agent=agent)
         except IntegrityError:
             session = get_session(user, public_id)
             if session is None:
                 raise
-    if agent and session.agent != agent:
+    if session.agent != agent:
         session.agent = agent
         session.save(update_fields=["agent"])
     return session

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterator
 from typing import Any, assert_never
 from urllib.parse import parse_qs
 
@@ -15,7 +16,7 @@ from django.db import DatabaseError, InterfaceError
 
 from agents import registry
 from chat import access, driver, events, group, logins, protocol, runs
-from chat.database import query
+from chat.database import query, write
 from chat.feed import Feed
 from chat.limits import TokenBucket
 from chat.models import ChatSession
@@ -25,17 +26,18 @@ logger = logging.getLogger(__name__)
 
 # What a frame costs in tokens grows with its size; acknowledgements are asked for by us and cost next to nothing.
 BYTES_PER_TOKEN = 8 * 1024
+SENT_BYTES_PER_TOKEN = 64 * 1024
 ACK_COST = 0.1
 # Slowed for so many seconds in a row, a client is not impatient but flooding.
 FLOOD_SECONDS = 3.0
 ASKING_SECONDS = 1.0
-SECOND_LOOK_SECONDS = 1.0
 
 
 class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ships no types
     """See the module. Until it is open, `asking` is None; once it is told to close, `left` is true."""
 
     feed: Feed
+    asking: asyncio.Task[None] | None = None
     session: ChatSession
     user: AbstractBaseUser
 
@@ -43,14 +45,22 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         # Without the layer a socket can't have a channel of its own; then it lives by asking the log.
         if not await group.layer_answers():
             self.channel_layer_alias = None
-        await super().__call__(scope, receive, send)
+        self.groups: list[str] = []
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # However it ends: by a disconnect, by an error, or cancelled because the browser is long gone.
+            if self.asking is not None:
+                self.asking.cancel()
+            for name in self.groups:
+                await group.leave(name, self.channel_name)
 
     async def connect(self) -> None:
         await self.accept()
         self.left = False
         self.joined = False
         self.slowed = 0.0
-        self.asking: asyncio.Task[None] | None = None
+        self.seen_losses = group.losses()
         self.bucket = TokenBucket(rate=settings.FRAMES_PER_SECOND, burst=settings.FRAMES_AT_ONCE)
         self.login = self.scope["cookies"].get(settings.SESSION_COOKIE_NAME, "")
         try:
@@ -71,12 +81,14 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             wanted = ""
         public_id = self.scope["url_route"]["kwargs"]["session_id"]
         try:
-            self.session = await query(
-                access.open_session, user, public_id, agent=wanted or None, default_agent=registry.DEFAULT_AGENT
-            )
+            session = await query(access.get_session, user, public_id)
+            if session is None or wanted not in ("", session.agent):
+                agent = wanted or registry.DEFAULT_AGENT
+                session = await write(access.open_session, user, public_id, agent=agent)
         except access.NotYours:
             await self._leave(Close.NOT_FOUND)
             return
+        self.session = session
         self.feed = Feed(self.session.pk, send=self._send, want_drafts=self._want_drafts)
         # Joined first, read after: what is recorded in between comes twice rather than never.
         self.joined = await self._join()
@@ -96,21 +108,11 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         """Join the groups of the session and of the user; False where the layer fails, and then it is tried again."""
         if self.channel_layer is None:
             return False
-        for name in self._groups():
+        self.groups = [group.of_session(self.session.pk), group.of_user(self.user.pk)]
+        for name in self.groups:
             if not await group.join(name, self.channel_name):
                 return False
         return True
-
-    def _groups(self) -> tuple[str, str]:
-        return group.of_session(self.session.pk), group.of_user(self.user.pk)
-
-    async def disconnect(self, code: int) -> None:
-        if self.asking is None:
-            return
-        self.asking.cancel()
-        if self.channel_layer is not None:
-            for name in self._groups():
-                await group.leave(name, self.channel_name)
 
     # --- from the browser ---
 
@@ -139,7 +141,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
 
     async def _pace(self, size: int) -> bool:
         """Slow a flood down, then close; False once closed."""
-        wait = self.bucket.take(1 + size / BYTES_PER_TOKEN, asyncio.get_running_loop().time())
+        wait = self._charge(1 + size / BYTES_PER_TOKEN)
         if not wait:
             if self.bucket.is_full:
                 self.slowed = 0.0
@@ -154,6 +156,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         await asyncio.sleep(wait)
         return True
 
+    def _charge(self, tokens: float) -> float:
+        return self.bucket.take(tokens, asyncio.get_running_loop().time())
+
     async def _obey(self, command: protocol.Command) -> None:
         match command:
             case protocol.Chat():
@@ -166,11 +171,13 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                 head, _ = await query(events.head_of, self.session.pk)
                 await self.feed.send(protocol.pong(timestamp, head=head))
             case protocol.Interrupt():
-                await self._interrupt()
+                await self._interrupt(command.run_id)
             case protocol.Resume():
-                await self.feed.resume(command)
+                sent = await self.feed.resume(command)
+                # What a page costs is paid as well: asking again and again must not be cheaper than being answered.
+                await asyncio.sleep(self._charge(sent / SENT_BYTES_PER_TOKEN))
             case protocol.Remove():
-                recorded = await query(runs.remove, self.session.pk, command.run_id)
+                recorded = await write(runs.remove, self.session.pk, command.run_id)
                 await events.announce(self.session.pk, recorded)
                 await self.feed.catch_up()
             case protocol.Ack():
@@ -182,7 +189,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         agent = command.payload.agent_name
         if agent is not None and agent not in registry.AGENTS:
             raise Refused(Code.UNKNOWN_AGENT, _unknown_agent())
-        accepted = await query(
+        accepted = await write(
             runs.accept,
             self.session.pk,
             message=command.payload.message,
@@ -202,8 +209,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         await events.announce(self.session.pk, accepted.recorded)
         await self.feed.catch_up()
 
-    async def _interrupt(self) -> None:
-        stopping = await driver.stop(self.session.pk)
+    async def _interrupt(self, run_id: str | None) -> None:
+        stopping = await driver.stop(self.session.pk, run_id)
         if stopping.run_id is None:
             await self.feed.send(protocol.interrupted(run_id=None))
         else:
@@ -221,7 +228,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             case "drafts":
                 await self.feed.drafts(message["texts"])
             case "recorded":
-                await self.feed.recorded(message)
+                with self._database_may_fail():
+                    await self.feed.recorded(message)
             case _:
                 await super().dispatch(message)
 
@@ -232,44 +240,53 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
 
     async def login_changed(self, message: dict[str, Any]) -> None:
         """The user's account was saved."""
-        await self._is_signed_in()
+        with self._database_may_fail():
+            await self._is_signed_in()
 
     # --- health ---
 
     async def _keep_asking(self) -> None:
         """What the group should have told, asked of the database now and then: news, and whether the login stands."""
         asked_at = asyncio.get_running_loop().time()
-        while True:
+        while not self.left:
             await asyncio.sleep(ASKING_SECONDS)
             now = asyncio.get_running_loop().time()
             if self.feed.is_too_slow():
                 await self._leave(Close.TOO_SLOW)
-                return
-            due = now - asked_at >= settings.HEARTBEAT_SECONDS
-            if not (due or self.feed.is_waiting_for_an_end or not self.joined):
-                continue
-            try:
-                if not self.joined and self.channel_layer is None and await group.layer_answers():
-                    # Only a new socket can have a channel: the client comes back at once and goes on where it is.
-                    await self._leave(Close.GOING_AWAY)
-                    return
-                self.joined = self.joined or await self._join()
-                await self.feed.catch_up()
-                if due:
-                    asked_at = now
-                    await self._is_signed_in()
-            except (DatabaseError, InterfaceError) as error:
-                logger.warning("A socket could not ask the log: %s", error)
+            elif self.channel_layer is None and await group.layer_answers():
+                # Only a new socket can have a channel: the client comes back at once and goes on where it is.
+                await self._leave(Close.GOING_AWAY)
+            else:
+                with self._database_may_fail():
+                    if now - asked_at >= settings.HEARTBEAT_SECONDS:
+                        asked_at = now
+                        await self._ask()
+                        await self._is_signed_in()
+                    elif self.feed.is_waiting_for_an_end or not self.joined or self.seen_losses != group.losses():
+                        await self._ask()
+                    await self.feed.mend_drafts()
+
+    async def _ask(self) -> None:
+        self.seen_losses = group.losses()
+        self.joined = self.joined or await self._join()
+        await self.feed.catch_up()
+
+    @contextlib.contextmanager
+    def _database_may_fail(self) -> Iterator[None]:
+        """What could not be read now is asked for again with the next heartbeat."""
+        try:
+            yield
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("A socket could not ask the database: %s", error)
+            self.seen_losses = -1
 
     async def _is_signed_in(self) -> bool:
         """Look the login up; where it has ended, close."""
         if await query(logins.user_of, self.login) is not None:
             return True
-        # A password change saves the user a moment before it renews the login that changed it.
-        await asyncio.sleep(SECOND_LOOK_SECONDS)
-        if await query(logins.user_of, self.login) is not None:
-            return True
-        await self._leave(Close.SIGNED_OUT)
+        # A new password renews the login of the browser that changed it: that one comes back with its new cookie.
+        is_active = await query(logins.is_active, self.user.pk)
+        await self._leave(Close.TRY_AGAIN if is_active else Close.SIGNED_OUT)
         return False
 
     async def _want_drafts(self) -> None:

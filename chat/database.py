@@ -12,21 +12,29 @@ from django.db import close_old_connections
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Django's and Channels' own bridge runs all queries of a process on one thread, so that one slow query would hold up
-# every socket. Here they share a few.
-_THREADS: Final = ThreadPoolExecutor(max_workers=8, thread_name_prefix="database")
+# Django's and Channels' own bridge runs all queries of a process on one thread, so that one slow query would hold up every
+# socket. Here they share a few; those that write have their own, since on SQLite each may wait long for the one before.
+_READING: Final = ThreadPoolExecutor(max_workers=6, thread_name_prefix="database-reading")
+_WRITING: Final = ThreadPoolExecutor(max_workers=4, thread_name_prefix="database-writing")
 
 
 async def query(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function that uses the database and return what it returns. It is a transaction only if it opens one."""
-    return await asyncio.get_running_loop().run_in_executor(
-        _THREADS, lambda: _with_fresh_connection(function, *args, **kwargs)
-    )
+    """Run a function that reads the database and return what it returns."""
+    return await _run(_READING, lambda: function(*args, **kwargs))
 
 
-def _with_fresh_connection(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def write(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that writes to the database and return what it returns. It is a transaction only if it opens one."""
+    return await _run(_WRITING, lambda: function(*args, **kwargs))
+
+
+async def _run(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, _with_fresh_connection, function)
+
+
+def _with_fresh_connection(function: Callable[[], T]) -> T:
     close_old_connections()
     try:
-        return function(*args, **kwargs)
+        return function()
     finally:
         close_old_connections()

@@ -12,7 +12,8 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Coroutine
+import sys
+from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -23,7 +24,7 @@ from django.db import InterfaceError, OperationalError
 from agents import registry
 from agents.model_choice import describe
 from chat import events, group, runs
-from chat.database import query
+from chat.database import query, write
 
 if TYPE_CHECKING:
     from chat.driving import Driving
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 2.0
 LISTEN_AGAIN_SECONDS = 2.0
+PROBE_SECONDS = 1.0
 
 
 class Driver:
@@ -44,6 +46,7 @@ class Driver:
         self._tasks: set[asyncio.Task[None]] = set()
         self._channel = ""
         self._agents: dict[str, registry.Agent] = {}
+        self._awake: set[int] = set()
 
     def start(self) -> None:
         """Begin to watch, sweep and listen. Called once, in the event loop that the driver lives in."""
@@ -51,6 +54,8 @@ class Driver:
         self._spawn(self._watch())
         self._spawn(self._sweep())
         self._spawn(self._listen())
+        if settings.REDIS_URL:
+            self._spawn(self._probe())
 
     async def close(self) -> None:
         """Leave everything as a killed process would: whatever runs is found by its lease."""
@@ -60,7 +65,9 @@ class Driver:
 
     def wake(self, session_id: int) -> None:
         """Drive the session's queued runs, one after the other, if nobody does so already."""
-        self._spawn(self._drive_session(session_id))
+        if session_id not in self._awake:
+            self._awake.add(session_id)
+            self._spawn(self._drive_session(session_id))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -76,24 +83,33 @@ class Driver:
 
     async def _warm_up(self) -> None:
         """Import LangChain, which takes seconds, while nobody waits for it."""
-        await asyncio.to_thread(importlib.import_module, "chat.driving")
+        if "chat.driving" not in sys.modules:
+            await asyncio.to_thread(importlib.import_module, "chat.driving")
 
     async def _drive_session(self, session_id: int) -> None:
-        await self._warm_up()
+        try:
+            await self._warm_up()
+            while await self._drive_next(session_id):
+                pass
+        finally:
+            self._awake.discard(session_id)
+
+    async def _drive_next(self, session_id: int) -> bool:
+        """Drive the session's next queued run to its end; False where there is none."""
         from chat.driving import Driving
 
-        while True:
-            claimed = await query(runs.claim, session_id, worker=self.worker, model=describe(settings.MODEL))
-            if claimed is None:
-                return
-            driving = Driving(claimed)
-            self._driving[driving.run_id] = driving
-            try:
-                await self._become_reachable(driving)
-                await driving.drive(self._agent(claimed.run.agent))
-            finally:
-                del self._driving[driving.run_id]
-                await self._become_unreachable(driving)
+        claimed = await write(runs.claim, session_id, worker=self.worker, model=describe(settings.MODEL))
+        if claimed is None:
+            return False
+        driving = Driving(claimed)
+        self._driving[driving.run_id] = driving
+        try:
+            await self._become_reachable(driving)
+            await driving.drive(self._agent(claimed.run.agent))
+        finally:
+            del self._driving[driving.run_id]
+            await self._become_unreachable(driving)
+        return True
 
     async def _agent(self, name: str) -> registry.Agent:
         """The agent, made once for each name. In a thread: importing a provider takes seconds."""
@@ -148,13 +164,11 @@ class Driver:
             if not self._driving:
                 renewed_at = loop.time()
                 continue
-            try:
+            with _survived("look after its runs"):
                 await self._stop_asked(list(self._driving.values()))
                 if loop.time() - renewed_at >= settings.LEASE_SECONDS / 3:
                     await self._renew()
                     renewed_at = loop.time()
-            except (OperationalError, InterfaceError) as error:
-                logger.warning("The driver could not ask for stops: %s", error)
 
     async def _stop_asked(self, candidates: list[Driving]) -> None:
         asked = await query(runs.asked_to_stop, [driving.run_id for driving in candidates])
@@ -164,7 +178,7 @@ class Driver:
 
     async def _renew(self) -> None:
         driven = list(self._driving.values())
-        held = await query(runs.renew, [driving.run_id for driving in driven], worker=self.worker)
+        held = await write(runs.renew, [driving.run_id for driving in driven], worker=self.worker)
         for driving in driven:
             if driving.run_id not in held:
                 driving.let_go()
@@ -177,16 +191,36 @@ class Driver:
         # Where no layer connects processes, there is only this one: what it does not hold, nobody does.
         alone = None if settings.REDIS_URL else self.worker
         while True:
-            try:
+            with _survived("look for lost runs"):
                 for run_id, attempt in await query(runs.abandoned, mine_alone=alone):
-                    with contextlib.suppress(events.Superseded):
-                        session_id, recorded = await query(runs.give_up, run_id, attempt=attempt)
-                        await events.announce(session_id, recorded)
+                    # A run of its own that it could not renew in time, it renews: the process is there.
+                    if run_id not in self._driving:
+                        with _survived("give up a lost run"):
+                            session_id, recorded = await write(runs.give_up, run_id, attempt=attempt, mine_alone=alone)
+                            await events.announce(session_id, recorded)
+            with _survived("look for waiting messages"):
                 for session_id in await query(runs.sessions_waiting):
                     self.wake(session_id)
-            except (OperationalError, InterfaceError) as error:
-                logger.warning("The driver could not sweep: %s", error)
             await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _probe(self) -> None:
+        """Find out that the layer is away before somebody's announcement is lost, so that sockets ask meanwhile."""
+        while True:
+            await group.layer_answers()
+            await asyncio.sleep(PROBE_SECONDS)
+
+
+@contextlib.contextmanager
+def _survived(what: str) -> Iterator[None]:
+    """The driver's loops must outlive any failure of one round: without them no run is stopped, kept or found."""
+    try:
+        yield
+    except events.Superseded as error:
+        logger.info("The driver was late to %s: %s", what, error)
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("The driver could not %s: %s", what, error)
+    except Exception:
+        logger.exception("The driver could not %s", what)
 
 
 _drivers: WeakKeyDictionary[asyncio.AbstractEventLoop, Driver] = WeakKeyDictionary()
@@ -206,9 +240,12 @@ def forget() -> None:
     _drivers.pop(asyncio.get_running_loop(), None)
 
 
-async def stop(session_id: int) -> runs.Stopping:
-    """Record that the session's run is to stop and tell whoever drives it; the run has ended when its end is recorded."""
-    stopping = await query(runs.stop, session_id)
+async def stop(session_id: int, run_id: str | None = None) -> runs.Stopping:
+    """Record that a run of the session is to stop (see `runs.stop`) and tell whoever drives it.
+
+    The run has ended when its end is recorded.
+    """
+    stopping = await write(runs.stop, session_id, run_id)
     await events.announce(session_id, stopping.recorded)
     if stopping.run_id and not stopping.recorded:
         await group.tell(group.of_driver(session_id), {"type": "stop.wanted", "session": session_id})

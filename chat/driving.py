@@ -21,7 +21,7 @@ from agents.context import Excerpt, RunContext
 from agents.steps import Delta, Discard, Step, StepType
 from agents.stream import Mapper, stream
 from chat import events, group, runs, search
-from chat.database import query
+from chat.database import query, write
 from chat.drafts import Drafts
 from chat.models import RunState
 
@@ -135,8 +135,8 @@ class Driving:
                             await uncut(self._record(said))
 
     async def _record(self, step: Step) -> None:
-        write = partial(events.record_step, self.run_id, attempt=self.claimed.run.attempt, step=step)
-        recorded = await self._persist(write)
+        record = partial(events.record_step, self.run_id, attempt=self.claimed.run.attempt, step=step)
+        recorded = await self._persist(record)
         self._recorded_steps = step.number
         self.drafts.recorded(step.number)
         await events.announce(self.session_id, recorded)
@@ -165,11 +165,11 @@ class Driving:
         )
         await events.announce(self.session_id, await self._persist(finish))
 
-    async def _persist(self, write: partial[list[events.Recorded]]) -> list[events.Recorded]:
+    async def _persist(self, record: partial[list[events.Recorded]]) -> list[events.Recorded]:
         """Write, and try again for as long as the database is away. Raises `events.Superseded` if somebody else took over."""
         pause = FIRST_PAUSE_SECONDS
         try:
-            return await query(write)
+            return await write(record)
         except (OperationalError, InterfaceError) as error:
             failed = error
         while True:
@@ -177,7 +177,7 @@ class Driving:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             try:
-                return await query(write, again=True)
+                return await write(record, again=True)
             except (OperationalError, InterfaceError) as error:
                 failed = error
 

@@ -113,6 +113,11 @@ def head_of(session_id: int) -> tuple[int, str]:
     return ChatSession.objects.values_list("head", "epoch").get(pk=session_id)
 
 
+def end_of(run_id: str) -> int | None:
+    """The `seq` of the run's end, if it has ended."""
+    return Event.objects.filter(run_id=run_id, type=EventType.RUN_END).values_list("seq", flat=True).first()
+
+
 def active_run(session_id: int) -> str | None:
     """The id of the session's active run, if there is one."""
     found = Run.objects.filter(session_id=session_id, state__in=ACTIVE).values_list("pk", flat=True).first()

@@ -19,6 +19,8 @@ from chat.limits import Window
 
 PAGE_BYTES = 256 * 1024
 PAGE_EVENTS = 200
+# How long pieces of drafts are held back for the whole drafts, which were asked for.
+HUSH_SECONDS = 0.5
 
 
 class Feed:
@@ -39,7 +41,8 @@ class Feed:
         self._paging = False
         self._behind_since: float | None = None
         self._resume_waiting: protocol.Resume | None = None
-        self._no_pieces_until = 0.0
+        self._hush_until = 0.0
+        self._dropped_pieces = False
         self._to_interrupt: set[str] = set()
         self._order = asyncio.Lock()
 
@@ -55,15 +58,17 @@ class Feed:
 
     # --- asked for by the client ---
 
-    async def resume(self, command: protocol.Resume) -> None:
-        """Send one page of the log, after which either the client asks for the next or is live."""
-        if self._window.is_full:
+    async def resume(self, command: protocol.Resume) -> int:
+        """Send one page of the log, after which either the client asks for the next or is live.
+
+        While too much is on its way, it waits for the acknowledgement. Returns the number of characters sent.
+        """
+        if not self._has_room(but_paging=True):
             self._resume_waiting = command
-            return
+            return 0
         self._resume_waiting = None
         async with self._order:
             self._window.watched = True
-            self._behind_since = None
             after = command.after
             head, epoch = await query(events.head_of, self._session_id)
             if after > head or (command.epoch is not None and command.epoch != epoch):
@@ -83,9 +88,15 @@ class Feed:
             self._cursor = through
             await self.send(protocol.resumed(through=through, head=head, more=self._paging, epoch=epoch))
         await self._want_drafts()
+        return size
 
     async def acknowledge(self, frames: int) -> None:
-        """The client has handled so many frames: if it was behind, send what it missed meanwhile."""
+        """The client has handled so many frames: if it was behind, send what it missed meanwhile.
+
+        Raises `Refused` where it claims more than it was sent.
+        """
+        if frames > self._window.sent:
+            raise protocol.Refused(protocol.Code.BAD_FIELD, f'"frames" is {frames}, but {self._window.sent} were sent.')
         self._window.acknowledge(frames)
         if self._behind_since is None or self._window.is_full:
             return
@@ -100,6 +111,11 @@ class Feed:
         """Send `interrupted` right after the end of this run, which is at once if it has ended already."""
         self._to_interrupt.add(run_id)
         await self.catch_up()
+        async with self._order:
+            ended_at = await query(events.end_of, run_id)
+            if run_id in self._to_interrupt and ended_at is not None and ended_at <= self._cursor:
+                self._to_interrupt.discard(run_id)
+                await self.send(protocol.interrupted(run_id=run_id))
 
     @property
     def is_waiting_for_an_end(self) -> bool:
@@ -116,7 +132,6 @@ class Feed:
         """An event was recorded: `seq`, `texts`, `ends`."""
         if message["seq"] <= self._cursor or not self._has_room():
             return
-        self._no_pieces_until = 0.0
         async with self._order:
             if message["seq"] == self._cursor + 1:
                 self._cursor += 1
@@ -126,15 +141,25 @@ class Feed:
 
     async def draft(self, text: str) -> None:
         """A piece of a draft, for everyone."""
-        if self._has_room() and self._no_pieces_until <= asyncio.get_running_loop().time():
+        if not self._has_room():
+            return
+        if self._hush_until > asyncio.get_running_loop().time():
+            self._dropped_pieces = True
+        else:
             await self.send(text)
 
     async def drafts(self, texts: list[str]) -> None:
         """The drafts so far, for this client."""
-        self._no_pieces_until = 0.0
+        self._hush_until = 0.0
+        self._dropped_pieces = False
         if self._has_room():
             for text in texts:
                 await self.send(text)
+
+    async def mend_drafts(self) -> None:
+        """Ask again for the drafts whose pieces were held back, where nobody has answered. Called now and then."""
+        if self._dropped_pieces and self._hush_until <= asyncio.get_running_loop().time():
+            await self._want_drafts()
 
     async def catch_up(self) -> None:
         """Send what is recorded after the cursor."""
@@ -150,16 +175,17 @@ class Feed:
                 if len(page) < PAGE_EVENTS:
                     return
 
-    def _has_room(self) -> bool:
+    def _has_room(self, *, but_paging: bool = False) -> bool:
         """Whether the client can be sent what happens now."""
         if self._behind_since is None and self._window.is_full:
             self._behind_since = asyncio.get_running_loop().time()
-        return not self._paging and self._behind_since is None
+        return self._behind_since is None and (but_paging or not self._paging)
 
     async def _want_drafts(self) -> None:
         if self._has_room():
             # A piece without what comes before it is of no use to the client; it would only ask again.
-            self._no_pieces_until = asyncio.get_running_loop().time() + settings.LAYER_SECONDS
+            self._hush_until = asyncio.get_running_loop().time() + HUSH_SECONDS
+            self._dropped_pieces = False
             await self._ask_for_drafts()
 
     async def _forward(self, texts: list[str], ends: str | None) -> None:

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+import time
+from collections.abc import Coroutine
 from typing import Any
 
 from channels.layers import get_channel_layer
 from django.conf import settings
 
 logger = logging.getLogger(__name__)
+
+# A layer that has just failed is not tried for so long: each try may cost `LAYER_SECONDS`, and every token would try.
+AWAY_SECONDS = 2.0
+
+_losses = 0
+_away_until = 0.0
 
 # Names are made of our own ids: a client's words never name a group.
 
@@ -64,11 +71,23 @@ async def layer_answers() -> bool:
     return await tell("nobody", {"type": "nothing"})
 
 
-async def _attempt(what: str, call: Awaitable[None]) -> bool:
+def losses() -> int:
+    """How often the layer failed in this process so far: when it has grown, something may have gone unannounced."""
+    return _losses
+
+
+async def _attempt(what: str, call: Coroutine[Any, Any, None]) -> bool:
+    global _losses, _away_until  # noqa: PLW0603 - of the process, as the layer is
+    if time.monotonic() < _away_until:
+        call.close()
+        _losses += 1
+        return False
     try:
         async with asyncio.timeout(settings.LAYER_SECONDS):
             await call
     except Exception as error:  # noqa: BLE001 - the layer's errors have no base; what it loses is in the log
         logger.warning("The channel layer failed while %s: %s", what, type(error).__name__)
+        _losses += 1
+        _away_until = time.monotonic() + AWAY_SECONDS
         return False
     return True

@@ -7,9 +7,10 @@ from typing import Any, cast
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.contrib.auth import get_user
+from django.contrib.auth import get_user, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
@@ -22,6 +23,11 @@ def user_of(session_key: str) -> AbstractBaseUser | None:
     store: type[SessionBase] = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
     user = get_user(cast(HttpRequest, SimpleNamespace(session=store(session_key))))
     return user if user.is_authenticated and user.is_active else None
+
+
+def is_active(user_id: int) -> bool:
+    """Whether the user may sign in."""
+    return get_user_model().objects.filter(pk=user_id, is_active=True).exists()
 
 
 def fingerprint(session_key: str) -> str:
@@ -42,4 +48,5 @@ def on_user_saved(*, instance: AbstractBaseUser, **_: Any) -> None:
 
 
 def _tell(user_id: object, message: dict[str, Any]) -> None:
-    async_to_sync(group.tell)(group.of_user(user_id), message)
+    # A form of the admin saves in a transaction: who looks before its end sees nothing new.
+    transaction.on_commit(lambda: async_to_sync(group.tell)(group.of_user(user_id), message))

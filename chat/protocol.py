@@ -69,7 +69,7 @@ Identifier = Annotated[str, StringConstraints(pattern=rf"^{SESSION_ID}$")]
 
 class _Command(BaseModel):
     # Unknown fields are ignored: other people's clients send what they like beside what is read.
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, allow_inf_nan=False)
 
 
 class ChatPayload(_Command):
@@ -105,9 +105,13 @@ class Ping(_Command):
 
 
 class Interrupt(_Command):
-    """Stop the active run; answered by `interrupted` once the run has ended."""
+    """Stop the active run, or the one that is named; answered by `interrupted` once the run has ended.
+
+    A client that names the run never stops another one, which may have begun by the time the command arrives.
+    """
 
     type: Literal["interrupt"]
+    run_id: Identifier | None = None
 
 
 class Resume(_Command):
@@ -213,7 +217,7 @@ def _is_utf8(text: str) -> bool:
 
 def encode(kind: str, data: dict[str, Any], **top: Any) -> str:
     """One frame as text. `top` holds what stands beside `type` and `data`: `seq`, `run_id`."""
-    return json.dumps({"type": kind, "data": data, **top}, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps({"type": kind, "data": data, **top}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def error(code: Code | str, message: str, **more: Any) -> str:

@@ -136,37 +136,46 @@ def asked_to_stop(run_ids: Collection[str]) -> set[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopping:
-    """`run_id` is the run that was active or next, if there was one; `recorded` is its end, where it has ended already."""
+    """`run_id` is the run that is to stop, if there was one; `recorded` is its end, where this was it."""
 
     run_id: str | None
     recorded: Sequence[Recorded] = ()
 
 
 @transaction.atomic
-def stop(session_id: int) -> Stopping:
-    """Record that the active run is to stop; where none is active, take back the next queued one."""
+def stop(session_id: int, run_id: str | None = None) -> Stopping:
+    """Record that a run is to stop: the named one, else the active one, else the next. One that still waits is taken back.
+
+    Raises `Refused` where the named one is not one of this session.
+    """
     session = events.lock(session_id)
     runs = Run.objects.filter(session=session)
-    run = runs.filter(state__in=ACTIVE).first()
-    if run is not None:
-        if run.stop_asked_at is None:
-            Run.objects.filter(pk=run.pk).update(stop_asked_at=Now())
-        return Stopping(run_id=str(run.pk))
-    run = runs.filter(state=RunState.QUEUED).order_by("seq").first()
+    if run_id is not None:
+        run: Run | None = _run_of(session, run_id)
+    else:
+        run = runs.filter(state__in=ACTIVE).first() or runs.filter(state=RunState.QUEUED).order_by("seq").first()
     if run is None:
         return Stopping(run_id=None)
     run.session = session
-    return Stopping(run_id=str(run.pk), recorded=_remove(run))
+    if run.state == RunState.QUEUED:
+        return Stopping(run_id=str(run.pk), recorded=_remove(run))
+    if run.stop_asked_at is None and not run.is_over:
+        Run.objects.filter(pk=run.pk).update(stop_asked_at=Now())
+    return Stopping(run_id=str(run.pk))
+
+
+def _run_of(session: ChatSession, run_id: str) -> Run:
+    try:
+        return Run.objects.get(pk=uuid.UUID(run_id), session=session)
+    except (Run.DoesNotExist, ValueError):
+        raise Refused(Code.UNKNOWN_RUN, "There is no such message in this session.") from None
 
 
 @transaction.atomic
 def remove(session_id: int, run_id: str) -> list[Recorded]:
     """Take a queued message back. Raises `Refused` where it is not queued any more, or is not one of this session."""
     session = events.lock(session_id)
-    try:
-        run = Run.objects.get(pk=uuid.UUID(run_id), session=session)
-    except (Run.DoesNotExist, ValueError):
-        raise Refused(Code.UNKNOWN_RUN, "There is no such message in this session.") from None
+    run = _run_of(session, run_id)
     if run.state != RunState.QUEUED:
         raise Refused(Code.UNKNOWN_RUN, "The message is no longer waiting; stop the run instead.")
     run.session = session
@@ -229,20 +238,26 @@ def _end(run: Run, *, state: RunState, steps: Sequence[Step], code: str, message
 
 
 def abandoned(*, mine_alone: str | None = None) -> list[tuple[str, int]]:
-    """Active runs, each with its attempt, whose lease has passed. Where one process alone drives runs, give its name:
-    then all that it does not hold.
-    """
-    lost = Q(lease_until__lt=Now()) | Q(lease_until=None)
-    if mine_alone is not None:
-        lost |= ~Q(worker=mine_alone)
-    found = Run.objects.filter(lost, state__in=ACTIVE).values_list("pk", "attempt")
+    """Active runs, each with its attempt, whose lease has passed. Where one process alone drives runs, give its name: then
+    all that it does not hold."""
+    found = Run.objects.filter(_is_lost(mine_alone), state__in=ACTIVE).values_list("pk", "attempt")
     return [(str(pk), attempt) for pk, attempt in found]
 
 
+def _is_lost(mine_alone: str | None) -> Q:
+    lost = Q(lease_until__lt=Now()) | Q(lease_until=None)
+    return lost if mine_alone is None else lost | ~Q(worker=mine_alone)
+
+
 @transaction.atomic
-def give_up(run_id: str, *, attempt: int) -> tuple[int, list[Recorded]]:
-    """End a run that has lost its process: an `error` step that says so. Returns its session too. Raises `Superseded`."""
+def give_up(run_id: str, *, attempt: int, mine_alone: str | None = None) -> tuple[int, list[Recorded]]:
+    """End a run that has lost its process: an `error` step that says so. Returns its session too.
+
+    Raises `Superseded` where it is no longer lost: ended, taken over, or its lease renewed.
+    """
     run = events.lock_run(run_id, attempt=attempt)
+    if not Run.objects.filter(_is_lost(mine_alone), pk=run.pk).exists():
+        raise events.Superseded(f"run {run_id}: attempt {attempt} lives")
     # Whoever still drives it is refused from now on.
     run.attempt += 1
     run.save(update_fields=["attempt"])

@@ -12,12 +12,23 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from agents.model_choice import DEMO
 from agents.registry import AGENTS, DEFAULT_AGENT
 from chat import protocol
 from chat.access import NotYours, get_session, sessions_of
 from chat.models import ChatSession, new_public_id
 
 LISTED = 100
+
+# What an empty session offers to ask, and the tools that it takes.
+EXAMPLES = (
+    ("What is 15% of 1,280, and what time is it in Tokyo?", {"calculator", "current_time"}),
+    ("What time is it in Berlin, London and New York?", {"current_time"}),
+    ("The square root of 1,764, divided by 7", {"calculator"}),
+    ("Read https://example.com and say what it is about", {"fetch_url"}),
+    ("Search my earlier sessions for Tokyo", {"search_sessions"}),
+)
+EXAMPLES_SHOWN = 3
 
 
 @require_safe
@@ -52,14 +63,34 @@ def session(request: HttpRequest, session_id: str) -> HttpResponse:
     context = {
         "session_id": session_id,
         "session": found,
-        "sessions": listed[:LISTED],
+        "sessions": [_listed(item) for item in listed[:LISTED]],
         "older": skip + LISTED if len(listed) > LISTED else None,
         "newer": max(skip - LISTED, 0) if skip else None,
         "agents": AGENTS.values(),
         "agent": agent if agent in AGENTS else DEFAULT_AGENT,
+        "model": "demo model" if settings.MODEL == DEMO else settings.MODEL,
+        "examples": _examples(),
         "boot": _boot(request, session_id, found),
     }
     return render(request, "chat/session.html", context)
+
+
+def _listed(item: ChatSession) -> dict[str, Any]:
+    """A session as a line of the list."""
+    title = AGENTS[item.agent].title if item.agent in AGENTS else item.agent
+    return {"public_id": item.public_id, "title": item.title, "updated_at": item.updated_at, "agent_title": title}
+
+
+def _examples() -> list[dict[str, Any]]:
+    """The examples, each with the agents that are to offer it: those who have its tools, and not too many others."""
+    offers = {
+        name: [question for question, tools in EXAMPLES if tools <= set(spec.tools)][:EXAMPLES_SHOWN]
+        for name, spec in AGENTS.items()
+    }
+    return [
+        {"question": question, "agents": [name for name, questions in offers.items() if question in questions]}
+        for question, _ in EXAMPLES
+    ]
 
 
 def _boot(request: HttpRequest, session_id: str, found: ChatSession | None) -> dict[str, Any]:

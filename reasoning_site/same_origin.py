@@ -40,15 +40,20 @@ def _may_open(headers: dict[bytes, str]) -> bool:
         return True
     scheme = "https" if settings.SECURE_SSL_REDIRECT else "http"
     allowed = [_parts(f"{scheme}://{host}"), *map(_parts, settings.ALLOWED_ORIGINS)]
-    return _parts(origin) in allowed
+    found = _parts(origin)
+    return found is not None and found in allowed
 
 
-def _parts(origin: str) -> tuple[str, str, int | None]:
+def _parts(origin: str) -> tuple[str, str, int | None] | None:
+    """Scheme, name and port of an origin; None where it is not one and nothing else."""
     try:
         url = urlsplit(origin)
-        return url.scheme, url.hostname or "", url.port or _PORTS.get(url.scheme)
+        port = url.port or _PORTS.get(url.scheme)
     except ValueError:
-        return "", "", None
+        return None
+    if url.scheme not in _PORTS or not url.hostname or "@" in url.netloc or url.path or url.query or url.fragment:
+        return None
+    return url.scheme, url.hostname, port
 
 
 def close_unknown(router: Any) -> Any:

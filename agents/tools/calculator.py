@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 
 from langchain_core.tools import ToolException, tool
@@ -100,7 +101,9 @@ def evaluate(expression: str) -> Number:
     if len(expression) > MAX_LENGTH:
         raise CalculationError(f"The expression is too long: at most {MAX_LENGTH} characters.")
     try:
-        tree = ast.parse(expression.translate(_SPELLINGS).strip(), mode="eval")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(expression.translate(_SPELLINGS).strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise CalculationError("This is not an arithmetic expression, such as (2 + 3) * sqrt(16).") from None
     try:

@@ -10,7 +10,9 @@ import socket
 import ssl
 import zlib
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 from langchain_core.tools import BaseTool, ToolException, tool
@@ -42,6 +44,9 @@ _CHARSETS = (
     "ascii utf-8 utf-8-sig utf-16 utf-16-le utf-16-be utf-32 iso8859 cp125 koi8 mac shift_jis cp932 euc gb big5 iso2022"
 ).split()
 
+# Of its own: a name that is slow to resolve keeps its thread, and the process's common ones are for everybody.
+_THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="fetch")
+
 Resolver = Callable[[str, int], Awaitable[list[Address]]]
 
 
@@ -51,7 +56,8 @@ class FetchError(ToolException):
 
 async def resolve(host: str, port: int) -> list[Address]:
     """Every address of a host name, as the system resolves it; raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_THREADS, look_up)
     return list(dict.fromkeys(ipaddress.ip_address(entry[4][0]) for entry in found))
 
 
@@ -94,7 +100,7 @@ class Fetcher:
             async with asyncio.timeout(self._timeout):
                 page = await self._page(url)
                 # Parsing what a stranger wrote takes its time; other people's runs share this thread.
-                return await asyncio.to_thread(_rendered, page)
+                return await asyncio.get_running_loop().run_in_executor(_THREADS, _rendered, page)
         except TimeoutError:
             raise FetchError(f"{_shown(url)} took longer than {self._timeout:g} seconds.") from None
 

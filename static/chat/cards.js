@@ -1,6 +1,7 @@
 /** Cards of recorded steps, made from the `<template>` elements of the page. */
 
 import { renderMarkdown } from "./markdown.js";
+import { durationInWords, timeInWords, tokensInWords } from "./quantities.js";
 
 const TYPES = new Set(["thought", "tool_use", "tool_result", "final_answer", "error"]);
 
@@ -32,9 +33,9 @@ export function stepCard(data) {
     tool: data.tool_name ?? "",
     mark: marks(data).join(" · "),
     iteration: data.iteration ? `iteration ${data.iteration}` : "",
-    duration: typeof data.duration === "number" ? seconds(data.duration) : "",
-    tokens: tokens(data.usage),
+    duration: typeof data.duration === "number" ? durationInWords(data.duration) : "",
   });
+  setTokens(card, "tokens", data.usage);
   setTime(card, "time", data.timestamp);
   fillBody(card.querySelector("[data-slot=body]"), data);
   return card;
@@ -78,13 +79,26 @@ function readable(content) {
   }
 }
 
+/** Dates and times with their hyphens, at which a browser would break the line rather than at the space before. */
+const MOMENT = /(\b\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?)/;
+const MOST_MOMENTS = 200;
+
 function block(text, label) {
   const pre = document.createElement("pre");
-  pre.textContent = text;
+  const parts = text.split(MOMENT); // every second one is a date
+  if (parts.length > 2 * MOST_MOMENTS) pre.textContent = text;
+  else pre.append(...parts.map((part, at) => (at % 2 ? unbroken(part) : part)));
   pre.tabIndex = 0; // it scrolls, so the keyboard must reach it
   pre.setAttribute("role", "group");
   pre.setAttribute("aria-label", label);
   return pre;
+}
+
+function unbroken(text) {
+  const span = document.createElement("span");
+  span.className = "unbroken";
+  span.textContent = text;
+  return span;
 }
 
 function line(text) {
@@ -95,28 +109,21 @@ function line(text) {
 }
 
 /** `timestamp` is in seconds since the epoch. */
-export function setTime(element, slot, timestamp) {
+export function setTime(element, slot, timestamp, { seconds = true } = {}) {
   const time = element.querySelector(`[data-slot="${slot}"]`);
   const date = new Date(timestamp * 1000);
   time.hidden = Number.isNaN(date.getTime());
   if (time.hidden) return;
-  const today = date.toDateString() === new Date().toDateString();
-  const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
   time.dateTime = date.toISOString();
   time.title = date.toLocaleString();
-  time.textContent = date.toLocaleString([], today ? clock : { day: "numeric", month: "short", ...clock });
+  time.textContent = timeInWords(date, new Date(), { seconds });
 }
 
-export function seconds(duration) {
-  if (duration < 1) return `${Math.round(duration * 1000)} ms`;
-  if (duration < 60) return `${duration.toFixed(1)} s`;
-  return `${Math.floor(duration / 60)} min ${Math.round(duration % 60)} s`;
-}
-
-export function tokens(usage) {
-  const read = usage?.input_tokens ?? 0;
-  const written = usage?.output_tokens ?? 0;
-  if (!read && !written) return "";
-  const thought = usage.reasoning_tokens ? `, ${usage.reasoning_tokens} of them reasoning` : "";
-  return `${read} → ${written} tokens${thought}`;
+/** The slot has the role of an image, whose arrow is not read out. */
+export function setTokens(element, slot, usage) {
+  const { short, long } = tokensInWords(usage);
+  fill(element, { [slot]: short });
+  const span = element.querySelector(`[data-slot="${slot}"]`);
+  span.title = long;
+  span.setAttribute("aria-label", long);
 }

@@ -15,9 +15,11 @@ import { SessionList } from "./sessions.js";
 import { ChatSocket, State, systemClock as clock } from "./socket.js";
 import { activeRun, apply, initial, transcript } from "./state.js";
 import { Stop } from "./stop.js";
+import { Welcome } from "./welcome.js";
 
 const boot = JSON.parse(document.getElementById("boot").textContent);
-const storage = allowedStorage();
+const storage = allowedStorage("localStorage");
+const key = `${boot.user}.${boot.session}`;
 
 let state = initial();
 let live = false;
@@ -33,7 +35,7 @@ const send = (frame) => socket.send(frame);
 const resume = new Resume({ send, state: () => state, clock });
 const outbox = new Outbox({
   storage,
-  key: `${boot.user}.${boot.session}`,
+  key,
   send,
   clock,
   maxBytes: boot.protocol.maxFrameBytes,
@@ -41,7 +43,7 @@ const outbox = new Outbox({
 });
 const stop = new Stop({ send, active: () => activeRun(state) });
 const notices = new Notices();
-const sessions = new SessionList(boot.session);
+const sessions = new SessionList(boot.session, boot.agents);
 const page = new Transcript({
   state: () => state,
   agents: boot.agents,
@@ -55,7 +57,15 @@ const page = new Transcript({
     discard: (client) => outbox.discard(client),
   },
 });
-const composer = new Composer({ send: ask, stop: () => stopActive(), storage });
+const welcome = new Welcome({ choose: (name) => composer.chooseAgent(name), ask: (text) => composer.ask(text) });
+const composer = new Composer({
+  send: ask,
+  stop: stopActive,
+  storage,
+  // Of this tab: two tabs of a session have two texts.
+  unsent: { storage: allowedStorage("sessionStorage"), key: `glassbox.unsent.${key}` },
+  agentChanged: (name) => welcome.showAgent(name),
+});
 
 socket.on("received", (frame) => {
   state = apply(state, frame);
@@ -66,7 +76,7 @@ socket.on("received", (frame) => {
 socket.on("connected", ({ data }) => composer.proposeAgent(data.agent_name));
 socket.on("message", ({ data }) => {
   outbox.confirm(data.client_id);
-  sessions.said(data.content);
+  sessions.said(data);
 });
 socket.on("accepted", ({ data }) => outbox.confirm(data.client_id));
 socket.on("error", ({ data, run_id }) => {
@@ -98,7 +108,7 @@ new ConnectionBar(socket);
 new DebugPanel(socket);
 page.showOutbox(outbox.entries);
 addEventListener("storage", (event) => {
-  if (event.storageArea === storage) outbox.changedElsewhere(event.key);
+  if (event.storageArea === storage) outbox.changedElsewhere(event);
 });
 socket.connect();
 
@@ -133,9 +143,9 @@ function explain(code) {
 }
 
 /** Some browsers forbid storage, and say so by throwing. */
-function allowedStorage() {
+function allowedStorage(name) {
   try {
-    return globalThis.localStorage;
+    return globalThis[name];
   } catch {
     return null;
   }

@@ -4,7 +4,8 @@
  * An entry leaves when it is confirmed, by `accepted` or by the `message` frame with its `client_id`, or when the user
  * discards it. It may be sent more than once, which the `client_id` makes harmless. Entries go out one after the other,
  * in the order in which they were typed. Each stands in the storage under a key of its own, so that two tabs of a session
- * never overwrite each other's; an entry that another tab has just sent is left to it for `PATIENCE` ms.
+ * never overwrite each other's; an entry that another tab has just sent is left to it for `PATIENCE` ms. Once that tab has
+ * had it confirmed, the entry stands here as taken until this tab has the `message` frame too.
  */
 
 const PATIENCE = 10_000;
@@ -27,6 +28,14 @@ export function chatFrame({ client_id, message, agent_name, enable_reasoning }) 
   return { type: "chat", payload: { message, agent_name, enable_reasoning }, client_id };
 }
 
+function parsed(text) {
+  try {
+    return JSON.parse(text ?? "null");
+  } catch {
+    return null; // somebody else's
+  }
+}
+
 export class Outbox {
   #entries = new Map();
   #storage;
@@ -37,6 +46,7 @@ export class Outbox {
   #changed;
   #open = false;
   #quietUntil = new Map(); // client_id -> when this tab may send it (again)
+  #confirmed = new Set(); // client_ids of messages that this page has
   #timer = null;
 
   /**
@@ -50,12 +60,16 @@ export class Outbox {
     this.#clock = clock;
     this.#maxBytes = maxBytes;
     this.#changed = changed;
-    for (const id of this.#stored()) this.#read(id);
+    for (const id of this.#stored()) {
+      const entry = this.#read(id);
+      if (entry?.state === "taken") this.#forget(id);
+      else if (entry) this.#entries.set(id, entry);
+    }
     // Nobody knows whether these were sent: the page that sent them is gone.
     for (const entry of this.#entries.values()) if (entry.state === "sent") entry.state = "waiting";
   }
 
-  /** {client_id, message, agent_name, enable_reasoning, at, state: waiting|sent|failed, error} in the order of typing. */
+  /** {client_id, message, agent_name, enable_reasoning, at, state: waiting|sent|failed|taken, error} in the order of typing. */
   get entries() {
     return [...this.#entries.values()].sort((a, b) => a.at - b.at || (a.client_id < b.client_id ? -1 : 1));
   }
@@ -108,7 +122,7 @@ export class Outbox {
   flush() {
     this.#clearTimer();
     if (!this.#open) return;
-    const next = this.entries.find((entry) => entry.state !== "failed");
+    const next = this.entries.find(({ state }) => state === "waiting" || state === "sent");
     if (!next) return;
     const now = this.#clock.now();
     const wait = (this.#quietUntil.get(next.client_id) ?? 0) - now;
@@ -123,7 +137,12 @@ export class Outbox {
 
   /** The server has it. */
   confirm(client_id) {
-    if (this.#entries.has(client_id)) this.discard(client_id);
+    this.#confirmed.add(client_id);
+    const entry = this.#entries.get(client_id);
+    if (!entry) return;
+    // By what was last written, other tabs tell an entry that has arrived from one that the user has discarded.
+    if (entry.state !== "taken") this.#write({ ...entry, state: "taken", error: "" });
+    this.discard(client_id);
   }
 
   /** The server does not take it. */
@@ -148,22 +167,32 @@ export class Outbox {
   discard(client_id) {
     this.#entries.delete(client_id);
     this.#quietUntil.delete(client_id);
-    this.#tryStorage(() => this.#storage?.removeItem(this.#prefix + client_id));
+    this.#forget(client_id);
     this.flush();
     this.#changed();
   }
 
-  /** Another tab has written: hand over the key of the `storage` event, null for "everything". */
-  changedElsewhere(key) {
+  /** Another tab has written: hand over the `storage` event. Its `key` is null for "everything". */
+  changedElsewhere({ key, oldValue = null, newValue = null }) {
     if (key !== null && !key.startsWith(this.#prefix)) return;
     const ids = key === null ? [...this.#entries.keys(), ...this.#stored()] : [key.slice(this.#prefix.length)];
-    for (const id of ids) {
-      this.#entries.delete(id);
-      this.#read(id);
-      if (this.#entries.get(id)?.state === "sent") this.#quietUntil.set(id, this.#clock.now() + PATIENCE);
-    }
+    for (const id of ids) if (!this.#confirmed.has(id)) this.#follow(id, oldValue, newValue);
     this.flush();
     this.#changed();
+  }
+
+  /** Make of an entry what another tab has made of it. What is stored now may be later than what the event tells. */
+  #follow(id, oldValue, newValue) {
+    const known = this.#entries.get(id);
+    const stored = this.#read(id);
+    if (stored?.state === "taken" || (!stored && parsed(oldValue)?.state === "taken")) {
+      if (known) this.#entries.set(id, { ...known, state: "taken", error: "" });
+    } else if (stored) {
+      this.#entries.set(id, stored);
+      if (stored.state === "sent") this.#quietUntil.set(id, this.#clock.now() + PATIENCE);
+    } else if (newValue === null && known?.state !== "taken") {
+      this.#entries.delete(id);
+    } // else the event of its removal follows, and tells why
   }
 
   #stored() {
@@ -177,11 +206,15 @@ export class Outbox {
     return ids;
   }
 
+  /** What is stored under this id, null for nothing or nothing of ours. */
   #read(id) {
-    this.#tryStorage(() => {
-      const entry = JSON.parse(this.#storage?.getItem(this.#prefix + id) ?? "null");
-      if (entry?.client_id === id && typeof entry.message === "string") this.#entries.set(id, entry);
-    });
+    let entry = null;
+    this.#tryStorage(() => (entry = parsed(this.#storage?.getItem(this.#prefix + id) ?? null)));
+    return entry?.client_id === id && typeof entry.message === "string" ? entry : null;
+  }
+
+  #forget(id) {
+    this.#tryStorage(() => this.#storage?.removeItem(this.#prefix + id));
   }
 
   #write(entry) {
@@ -194,7 +227,7 @@ export class Outbox {
     try {
       call();
     } catch (error) {
-      if (!(error instanceof SyntaxError) && error.name !== "QuotaExceededError" && error.name !== "SecurityError") throw error;
+      if (error.name !== "QuotaExceededError" && error.name !== "SecurityError") throw error;
     }
   }
 

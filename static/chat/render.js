@@ -71,7 +71,7 @@ export class Transcript {
   }
 
   showOutbox(entries) {
-    const words = { waiting: "Waiting to be sent", sent: "Sent, not confirmed yet", failed: "Not sent" };
+    const words = { waiting: "Waiting to be sent", sent: "Sent, not confirmed yet", failed: "Not sent", taken: "Sent from another tab" };
     this.#outbox.replaceChildren(
       ...entries.map((entry) => {
         const element = fromTemplate("outbox-entry");
@@ -80,6 +80,7 @@ export class Transcript {
         const colon = entry.error ? ":" : "";
         fill(element, { message: entry.message, state: words[entry.state] + colon, error: entry.error });
         element.querySelector("[data-action=retry]").hidden = entry.state !== "failed";
+        element.querySelector("[data-action=discard]").hidden = entry.state === "taken";
         return element;
       }),
     );

@@ -1,7 +1,8 @@
 /** One run on the page: the message, the steps, the drafts and how it ended. */
 
-import { fill, fromTemplate, seconds, setTime, stepCard, tokens } from "./cards.js";
+import { fill, fromTemplate, setTime, setTokens, stepCard } from "./cards.js";
 import { DraftView } from "./drafts.js";
+import { count, durationInWords } from "./quantities.js";
 import { isActive } from "./state.js";
 
 const WORDS = {
@@ -94,11 +95,13 @@ export class RunView {
       attempt: run.attempt > 1 ? `attempt ${run.attempt}` : "",
       "working-text": this.#workingText(run),
       "end-text": run.end ? endText(run) : "",
+      "end-counts": run.end ? endCounts(run) : "",
     });
+    setTokens(this.element, "end-tokens", run.end?.usage);
     this.#slot("working").hidden = run.state !== "running" || run.drafts.length > 0;
     this.#slot("end").hidden = run.end === null;
     this.#action("remove").hidden = run.state !== "queued";
-    this.#action("again").hidden = run.state !== "failed";
+    this.#action("again").hidden = run.state !== "failed" && run.state !== "stopped";
   }
 
   #workingText(run) {
@@ -115,22 +118,17 @@ export class RunView {
   }
 }
 
-function endText(run) {
-  const { end } = run;
-  const quiet = run.steps.filter(({ kind }) => kind === "quiet_step").length;
-  return [
-    capital(WORDS[run.state] ?? run.state),
-    typeof end.duration === "number" ? seconds(end.duration) : "",
-    tokens(end.usage),
-    end.iterations ? count(end.iterations, "iteration") : "",
-    quiet ? `${count(quiet, "step")} not shown` : "",
-  ]
-    .filter(Boolean)
-    .join(" · ");
+function endText({ state, end }) {
+  return joined(capital(WORDS[state] ?? state), typeof end.duration === "number" ? durationInWords(end.duration) : "");
 }
 
-function count(number, noun) {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+function endCounts({ steps, end }) {
+  const quiet = steps.filter(({ kind }) => kind === "quiet_step").length;
+  return joined(end.iterations ? count(end.iterations, "iteration") : "", quiet ? `${count(quiet, "step")} not shown` : "");
+}
+
+function joined(...parts) {
+  return parts.filter(Boolean).join(" · ");
 }
 
 function capital(text) {

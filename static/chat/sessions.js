@@ -1,31 +1,46 @@
-/** The list of sessions: a new session enters it with its first message. */
+/** The list of sessions, in the reader's time: a new session enters it with its first message, the latest stands first. */
+
+import { fill, fromTemplate, setTime } from "./cards.js";
+
+const TITLE_LENGTH = 80;
 
 export class SessionList {
   #id;
+  #agents;
   #list = document.getElementById("session-list");
 
-  constructor(id) {
+  /** `id` is the page's session; `agents` maps the agents' names to their titles. */
+  constructor(id, agents) {
     this.#id = id;
+    this.#agents = agents;
     const fold = document.getElementById("sessions-fold");
     if (matchMedia("(max-width: 50rem)").matches) fold.open = false;
+    for (const item of this.#list.children) {
+      const time = item.querySelector("time[datetime]");
+      if (time) setTime(item, "time", Date.parse(time.dateTime) / 1000, { seconds: false });
+    }
   }
 
-  /** Something was said in this page's session. */
-  said(message) {
-    const links = [...this.#list.querySelectorAll("[data-session]")];
-    if (links.some(({ dataset }) => dataset.session === this.#id)) return;
-    const title = message.trim().split("\n")[0].slice(0, 80);
-    const link = document.createElement("a");
+  /** Something was said in this page's session: `data` is that of its `message` frame. */
+  said({ content, agent, timestamp }) {
+    const shown = [...this.#list.children].find((item) => item.querySelector("[data-session]")?.dataset.session === this.#id);
+    // History is told too; the list is newer than that already.
+    if (shown && timestamp * 1000 <= Date.parse(shown.querySelector("time").dateTime)) return;
+    const item = shown ?? this.#enter(content);
+    fill(item, { agent: this.#agents[agent] ?? agent });
+    setTime(item, "time", timestamp, { seconds: false });
+    if (this.#list.firstElementChild !== item) this.#list.prepend(item);
+  }
+
+  #enter(message) {
+    const item = fromTemplate("session-item");
+    const title = message.trim().split(/\s+/).join(" ").slice(0, TITLE_LENGTH);
+    const link = item.querySelector("a");
     link.href = location.pathname;
     link.dataset.session = this.#id;
     link.setAttribute("aria-current", "page");
-    const span = document.createElement("span");
-    span.className = "session-title";
-    span.textContent = title;
-    link.append(span);
-    const item = document.createElement("li");
-    item.append(link);
-    this.#list.prepend(item);
+    fill(item, { title });
     document.title = `${title} · Glassbox`;
+    return item;
   }
 }

@@ -11,7 +11,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 
 from agents.context import Excerpt
 from agents.demo import DemoChatModel
-from agents.demo_rules import expressions, reply
+from agents.demo_arithmetic import expressions, unread
+from agents.demo_rules import reply
 from agents.registry import build
 from agents.tools import TOOLS
 from agents.tools.calculator import evaluate

@@ -159,18 +159,20 @@ async def test_what_is_typed_offline_survives_a_reload_and_goes_out_once(
 
 async def test_a_message_whose_receipt_was_lost_goes_out_once(chat: ChatPage, network: Network, site: Site) -> None:
     """The server has it and the page does not know: sent again after the reconnection, it is the same run."""
+    await chat.ask("heard and answered")
+    await chat.until_state("completed")
     network.deafen()
     await chat.ask("heard but not answered")
     await expect(chat.outbox).to_contain_text("Sent, not confirmed yet")
-    await chat.page.wait_for_function("() => glassbox.state.runs.length === 0")
-    await until(lambda: said(site, chat) == ["heard but not answered"])
+    await until(lambda: len(said(site, chat)) == 2)
+    await expect(chat.runs).to_have_count(1)
     network.cut()
     await expect(chat.outbox).to_contain_text("Waiting to be sent")
     network.mend()
     await chat.until_current()
-    await chat.until_state("completed")
+    await chat.until_state("completed", run=2)
     await expect(chat.outbox).to_have_count(0)
-    assert said(site, chat) == ["heard but not answered"]
+    assert said(site, chat) == ["heard and answered", "heard but not answered"]
     await assert_equal_to_database(site, chat)
 
 

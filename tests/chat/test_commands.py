@@ -130,7 +130,8 @@ async def test_a_message_during_a_run_waits_and_runs_next(inside: InProcessSite,
     assert (await tab.until_frame("error"))["data"]["code"] == Code.UNKNOWN_RUN
     gate.set()
     await tab.until_ended(third)
-    assert [frame["run_id"] for frame in tab.frames if frame["type"] == "reasoning_start"] == [first, third]
+    started = [frame["run_id"] for frame in tab.tab.transcript() if frame["type"] == "reasoning_start"]
+    assert started == [first, third]
     assert [message.text for message in model.asked[1][1:]] == ["first", "one", "third"]
 
 

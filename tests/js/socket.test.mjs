@@ -1,4 +1,4 @@
-// The connection, on a clock and a WebSocket that the tests play; one file, because all of it is one state machine.
+/* The connection, on a clock and a WebSocket that the tests play; one file, because all of it is one state machine. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
