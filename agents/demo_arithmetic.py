@@ -71,13 +71,17 @@ def _parted(tokens: list[str]) -> list[list[str]]:
     """The tokens between the commas that stand outside of parentheses; “2 + 3, * 4” is one part, (2 + 3) * 4."""
     parts: list[list[str]] = [[]]
     depth = 0
-    for item, after in zip(tokens, [*tokens[1:], ""], strict=True):
+    has_operator = False  # outside of parentheses
+    for item, after in zip(tokens, [*tokens[1:], ""], strict=False):
         depth += {"(": 1, ")": -1}.get(item, 0)
+        if item in _OPERATORS and depth <= 0:
+            has_operator = True
         if item == "," and depth <= 0:
             if after not in _BINARY or not parts[-1]:
                 parts.append([])
-            elif _OPERATORS.intersection(parts[-1]):
+            elif has_operator:
                 parts[-1] = ["(", *parts[-1], ")"]
+            has_operator = False
         else:
             parts[-1].append(item)
     return parts

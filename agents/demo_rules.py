@@ -155,7 +155,9 @@ def _wanted(question: str) -> Wanted:
     gaps: list[str] = []
     urls = [url.rstrip(".,;:!?)]}") for url in _URL.findall(question)]
     rest = _URL.sub(" ", question)
-    calls = [Call(tool=FETCH, arguments={"url": url}, purpose=f"what stands at {_code(url)}") for url in dict.fromkeys(urls)]
+    calls = [
+        Call(tool=FETCH, arguments={"url": url}, purpose=f"what stands at {_code(url)}") for url in dict.fromkeys(urls)
+    ]
     calls += [
         Call(tool=CALCULATOR, arguments={"expression": term}, purpose=f"the value of `{term}`")
         for term in dict.fromkeys(expressions(rest))
@@ -169,7 +171,9 @@ def _wanted(question: str) -> Wanted:
     elif _SEARCHES.search(rest) and not calls:
         words = " ".join(re.sub(r"[^\w\s'-]", " ", _SEARCH_WORDS.sub(" ", rest)).split())
         query = words or " ".join(rest.split())
-        calls.append(Call(tool=SEARCH, arguments={"query": query}, purpose=f"what was said about {_code(query)} before"))
+        calls.append(
+            Call(tool=SEARCH, arguments={"query": query}, purpose=f"what was said about {_code(query)} before")
+        )
     return Wanted(calls=calls, gaps=gaps)
 
 
@@ -254,7 +258,9 @@ def _finding(result: ToolMessage, arguments: Mapping[str, str]) -> str:
         case "fetch_url":
             return f"This is how {_code(arguments.get('url', 'the page'))} begins:\n\n{_quoted(said)}"
         case "search_sessions":
-            return f"I looked through your earlier sessions for {_code(arguments.get('query', ''))}:\n\n{_escaped(said)}"
+            return (
+                f"I looked through your earlier sessions for {_code(arguments.get('query', ''))}:\n\n{_escaped(said)}"
+            )
         case _:
             return f"`{result.name}` says: {_escaped(_shortened(said, MAX_QUOTE))}"
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 
 from chat.models import ChatSession, Event, Run
+
+admin.site.site_header = admin.site.site_title = admin.site.index_title = "Glassbox"
+
+# Characters of a text in a list, so that all columns fit on a screen of 1280 px beside the navigation and the filters.
+LONGEST = 40
+LONGEST_SESSION = 20
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg] # generic in its stubs alone
@@ -33,6 +42,16 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg] # generic in its stu
         return False
 
 
+def _shortened(text: str, length: int = LONGEST) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _moment(moment: datetime) -> str:
+    # A column of Django's own for a time is as wide as its longest month, and never wraps.
+    return date_format(timezone.localtime(moment), "j M Y, H:i:s")
+
+
 def _list_link(model: type[Model], text: str, **filters: object) -> str:
     """A link to the admin's list of the model, filtered."""
     url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist", query=filters)
@@ -41,12 +60,24 @@ def _list_link(model: type[Model], text: str, **filters: object) -> str:
 
 @admin.register(ChatSession)
 class ChatSessionAdmin(ReadOnly):
-    list_display = ["__str__", "owner", "agent", "head", "created_at", "updated_at"]
+    list_display = ["titled", "owner", "agent", "head", "created", "updated"]
     list_filter = ["agent", "created_at", "updated_at"]
     list_select_related = ["owner"]
     search_fields = ["title", "public_id", "owner__username"]
     fields = ["title", "public_id", "owner", "agent", "runs", "events", "head", "epoch", "created_at", "updated_at"]
     readonly_fields = ["runs", "events"]
+
+    @admin.display(description="session", ordering="title")
+    def titled(self, session: ChatSession) -> str:
+        return _shortened(str(session))
+
+    @admin.display(description="created at", ordering="created_at")
+    def created(self, session: ChatSession) -> str:
+        return _moment(session.created_at)
+
+    @admin.display(description="updated at", ordering="updated_at")
+    def updated(self, session: ChatSession) -> str:
+        return _moment(session.updated_at)
 
     @admin.display
     def runs(self, session: ChatSession) -> str:
@@ -59,12 +90,20 @@ class ChatSessionAdmin(ReadOnly):
 
 @admin.register(Run)
 class RunAdmin(ReadOnly):
-    list_display = ["id", "session", "owner", "state", "agent", "model", "attempt", "created_at", "ended_at"]
+    list_display = ["asked", "owner", "state", "agent", "model", "created"]
     list_filter = ["state", "agent", "model", "created_at"]
     list_select_related = ["session__owner"]
     ordering = ["-session_id", "seq"]
     search_fields = ["message", "client_id", "session__title", "session__public_id", "session__owner__username"]
     readonly_fields = ["events"]
+
+    @admin.display(description="message")
+    def asked(self, run: Run) -> str:
+        return _shortened(run.message) or str(run.pk)
+
+    @admin.display(description="created at", ordering="created_at")
+    def created(self, run: Run) -> str:
+        return _moment(run.created_at)
 
     @admin.display(ordering="session__owner__username")
     def owner(self, run: Run) -> str:
@@ -77,7 +116,7 @@ class RunAdmin(ReadOnly):
 
 @admin.register(Event)
 class EventAdmin(ReadOnly):
-    list_display = ["__str__", "session", "iteration", "tool_name", "excerpt", "created_at"]
+    list_display = ["what", "tool", "excerpt", "in_session", "created"]
     list_filter = ["type", "step_type", "tool_name", "created_at"]
     list_select_related = ["session"]
     ordering = ["-session_id", "seq"]
@@ -90,6 +129,24 @@ class EventAdmin(ReadOnly):
         "session__owner__username",
     ]
 
+    @admin.display(description="event")
+    def what(self, event: Event) -> str:
+        """What it is, and its place in its session."""
+        kind = event.get_step_type_display() if event.step_type else event.get_type_display()
+        return f"{event.seq}. {kind.lower()}"
+
+    @admin.display(ordering="tool_name")
+    def tool(self, event: Event) -> str:
+        return event.tool_name
+
+    @admin.display(description="created at", ordering="created_at")
+    def created(self, event: Event) -> str:
+        return _moment(event.created_at)
+
     @admin.display(description="content")
     def excerpt(self, event: Event) -> str:
-        return event.content if len(event.content) <= 100 else f"{event.content[:99]}…"
+        return _shortened(event.content)
+
+    @admin.display(description="session", ordering="session")
+    def in_session(self, event: Event) -> str:
+        return _shortened(str(event.session), LONGEST_SESSION)

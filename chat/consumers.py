@@ -18,18 +18,12 @@ from agents import registry
 from chat import access, driver, events, group, logins, protocol, runs
 from chat.database import query, write
 from chat.feed import Feed
-from chat.limits import TokenBucket
+from chat.limits import Flood, Pace
 from chat.models import ChatSession
 from chat.protocol import Close, Code, Refused
 
 logger = logging.getLogger(__name__)
 
-# What a frame costs in tokens grows with its size; acknowledgements are asked for by us and cost next to nothing.
-BYTES_PER_TOKEN = 8 * 1024
-SENT_BYTES_PER_TOKEN = 64 * 1024
-ACK_COST = 0.1
-# Slowed for so many seconds in a row, a client is not impatient but flooding.
-FLOOD_SECONDS = 3.0
 ASKING_SECONDS = 1.0
 
 
@@ -59,9 +53,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         await self.accept()
         self.left = False
         self.joined = False
-        self.slowed = 0.0
         self.seen_losses = group.losses()
-        self.bucket = TokenBucket(rate=settings.FRAMES_PER_SECOND, burst=settings.FRAMES_AT_ONCE)
+        self.pace = Pace(rate=settings.FRAMES_PER_SECOND, burst=settings.FRAMES_AT_ONCE)
         self.login = self.scope["cookies"].get(settings.SESSION_COOKIE_NAME, "")
         try:
             await self._open()
@@ -123,7 +116,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         try:
             command = protocol.parse(text_data, bytes_data)
             if isinstance(command, protocol.Ack):
-                self.bucket.give_back(1 - ACK_COST)
+                self.pace.was_acknowledgement()
                 await self.feed.acknowledge(command.frames)
             elif await self._is_signed_in():
                 await self._obey(command)
@@ -141,23 +134,15 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
 
     async def _pace(self, size: int) -> bool:
         """Slow a flood down, then close; False once closed."""
-        wait = self._charge(1 + size / BYTES_PER_TOKEN)
-        if not wait:
-            if self.bucket.is_full:
-                self.slowed = 0.0
-            return True
-        self.slowed += wait
-        if self.slowed > FLOOD_SECONDS:
+        try:
+            await asyncio.sleep(self.pace.frame(size, asyncio.get_running_loop().time()))
+        except Flood:
             await self.feed.send(
                 protocol.error(Code.RATE_LIMITED, "Too many frames; connect again and send less at once.")
             )
             await self._leave(Close.FLOOD)
             return False
-        await asyncio.sleep(wait)
         return True
-
-    def _charge(self, tokens: float) -> float:
-        return self.bucket.take(tokens, asyncio.get_running_loop().time())
 
     async def _obey(self, command: protocol.Command) -> None:
         match command:
@@ -175,7 +160,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             case protocol.Resume():
                 sent = await self.feed.resume(command)
                 # What a page costs is paid as well: asking again and again must not be cheaper than being answered.
-                await asyncio.sleep(self._charge(sent / SENT_BYTES_PER_TOKEN))
+                await asyncio.sleep(self.pace.answer(sent, asyncio.get_running_loop().time()))
             case protocol.Remove():
                 recorded = await write(runs.remove, self.session.pk, command.run_id)
                 await events.announce(self.session.pk, recorded)
@@ -199,10 +184,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         )
         await self.feed.send(
             protocol.accepted(
-                client_id=accepted.client_id,
-                run_id=accepted.run_id,
-                state=accepted.state,
-                duplicate=accepted.duplicate,
+                client_id=accepted.client_id, run_id=accepted.run_id, state=accepted.state, duplicate=accepted.duplicate
             )
         )
         driver.current().wake(self.session.pk)

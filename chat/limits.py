@@ -5,33 +5,56 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+# What a frame costs in tokens grows with its size; acknowledgements are asked for by us and cost next to nothing.
+BYTES_PER_TOKEN = 8 * 1024
+SENT_BYTES_PER_TOKEN = 64 * 1024
+ACKNOWLEDGEMENT = 0.1
+# Slowed for so many seconds in a row, a client is not impatient but flooding.
+FLOOD_SECONDS = 3.0
+
+
+class Flood(Exception):
+    """The client goes on sending faster than it may, though it is slowed down."""
+
 
 @dataclass(slots=True)
-class TokenBucket:
-    """Lets `burst` through at once and `rate` a second after that. Pure: `now` is given, in seconds."""
+class Pace:
+    """A token bucket: lets `burst` frames through at once and `rate` a second after that. Pure: `now` is given, in seconds."""
 
     rate: float
     burst: float
     _level: float = field(init=False)
     _at: float | None = field(init=False, default=None)
+    _slowed: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         self._level = self.burst
 
-    def take(self, cost: float, now: float) -> float:
-        """Take from the bucket, which may go below empty; returns the seconds until it is no longer so, 0 for at once."""
+    def frame(self, size: int, now: float) -> float:
+        """A frame of so many bytes came: the seconds to wait before it is handled. Raises `Flood`."""
+        wait = self._take(1 + size / BYTES_PER_TOKEN, now)
+        if wait:
+            self._slowed += wait
+        elif self._level >= self.burst - 1:
+            self._slowed = 0.0
+        if self._slowed > FLOOD_SECONDS:
+            raise Flood
+        return wait
+
+    def was_acknowledgement(self) -> None:
+        """The last frame was one that we asked for."""
+        self._level = min(self.burst, self._level + 1 - ACKNOWLEDGEMENT)
+
+    def answer(self, size: int, now: float) -> float:
+        """So many bytes were sent because the client asked: the seconds to wait before it is heard again."""
+        return self._take(size / SENT_BYTES_PER_TOKEN, now)
+
+    def _take(self, cost: float, now: float) -> float:
         if self._at is not None:
             self._level = min(self.burst, self._level + (now - self._at) * self.rate)
         self._at = now
         self._level -= cost
         return max(0.0, -self._level / self.rate)
-
-    def give_back(self, cost: float) -> None:
-        self._level = min(self.burst, self._level + cost)
-
-    @property
-    def is_full(self) -> bool:
-        return self._level >= self.burst - 1
 
 
 @dataclass(slots=True)

@@ -42,8 +42,10 @@ def on_logged_out(*, request: HttpRequest, user: AbstractBaseUser | None, **_: A
         _tell(user.pk, {"type": "login.ended", "login": fingerprint(key)})
 
 
-def on_user_saved(*, instance: AbstractBaseUser, **_: Any) -> None:
+def on_user_saved(*, instance: AbstractBaseUser, update_fields: frozenset[str] | None, **_: Any) -> None:
     """Let the user's sockets look whether they may still be open: the user may be deactivated or have a new password."""
+    if update_fields == frozenset({"last_login"}):
+        return  # Somebody signs in.
     _tell(instance.pk, {"type": "login.changed"})
 
 

@@ -367,7 +367,7 @@ def run_failed(*, run_id: str, code: str, message: str) -> str:
 
 
 def reasoning_complete(*, seq: int, run_id: str, data: dict[str, Any]) -> str:
-    """A run has ended. `data`: state (completed, failed, stopped), timestamp, duration (s), iterations, usage
+    """A run has ended. `data`: state (completed, failed, stopped), timestamp, model as it named itself, duration (s), usage
     {input_tokens, output_tokens, reasoning_tokens}, and for a failed run code and message."""
     return encode("reasoning_complete", data, seq=seq, run_id=run_id)
 

@@ -225,6 +225,7 @@ def _end(run: Run, *, state: RunState, steps: Sequence[Step], code: str, message
     run.save(update_fields=["state", "ended_at", "lease_until", "error_code"])
     data: dict[str, object] = {"state": str(state), "started": run.started_at is not None}
     if run.started_at is not None:
+        data["model"] = run.model
         data["duration"] = round((now - run.started_at).total_seconds(), 3)
         data["usage"] = {
             "input_tokens": run.input_tokens,

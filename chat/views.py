@@ -78,7 +78,7 @@ def session(request: HttpRequest, session_id: str) -> HttpResponse:
 def _listed(item: ChatSession) -> dict[str, Any]:
     """A session as a line of the list."""
     title = AGENTS[item.agent].title if item.agent in AGENTS else item.agent
-    return {"public_id": item.public_id, "title": item.title, "updated_at": item.updated_at, "agent_title": title}
+    return {"public_id": item.public_id, "title": str(item), "updated_at": item.updated_at, "agent_title": title}
 
 
 def _examples() -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@
 const PATIENCE = 10_000;
 const BUSY_PAUSE = 5_000;
 /** Refusals that pass by themselves: the entry goes on waiting. */
-const BUSY = new Set(["queue_full", "rate_limited"]);
+const BUSY = new Set(["queue_full", "rate_limited", "not_saved"]);
 
 /** Text as the wire takes it: without NUL and lone surrogates. */
 export function clean(text) {

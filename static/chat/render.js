@@ -21,6 +21,7 @@ export class Transcript {
   #top = 0; // where the reader was at the last scroll event
   #runs = document.getElementById("runs");
   #scroller = document.getElementById("scroller");
+  #welcome = document.getElementById("welcome");
   #toEnd = document.getElementById("to-end");
   #outbox = document.getElementById("outbox");
   #announcer = document.getElementById("announcer");
@@ -108,7 +109,7 @@ export class Transcript {
       if (run && !this.#drawRun(run)) again.push(id);
     }
     for (const id of again) this.#dirty.add(id);
-    document.getElementById("welcome").hidden = !this.#live || runs.length > 0 || this.#outbox.childElementCount > 0;
+    this.#welcome.hidden = !this.#live || runs.length > 0 || this.#outbox.childElementCount > 0;
     this.#stayAtEnd();
     if (this.#dirty.size) this.#schedule();
   }
@@ -152,7 +153,7 @@ export class Transcript {
   }
 
   #stayAtEnd() {
-    if (this.#following) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    if (this.#following && this.#welcome.hidden) this.#scroller.scrollTop = this.#scroller.scrollHeight;
     this.#toEnd.hidden = this.#following;
   }
 }

@@ -21,12 +21,12 @@ export class Stop {
     const run = this.#active();
     if (run === null) return;
     this.#wanted = run.run_id;
-    this.#send({ type: "interrupt" });
+    this.#send({ type: "interrupt", run_id: run.run_id });
   }
 
   /** The page has caught up after a reconnection: nobody knows whether the command arrived. */
   again() {
-    if (this.status.stopping) this.#send({ type: "interrupt" });
+    if (this.status.stopping) this.#send({ type: "interrupt", run_id: this.#wanted });
     else this.#wanted = null;
   }
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
 
 from agents.context import Excerpt
 from agents.demo import DemoChatModel
-from agents.demo_arithmetic import expressions, unread
 from agents.demo_rules import reply
 from agents.registry import build
 from agents.tools import TOOLS
-from agents.tools.calculator import evaluate
 from tests.agents.conversation import answers, blocks, converse, results
 
 DEMO = DemoChatModel(delay=0)
@@ -45,6 +44,11 @@ def calls(said: list[BaseMessage]) -> list[tuple[str, dict[str, str]]]:
             "What is 9**9**9?",
             [("calculator", {"expression": "9 ** 9 ** 9"})],
             "did not work:** The numbers get too large",
+        ),
+        (
+            "The square root of 1,764, divided by 7",
+            [("calculator", {"expression": "sqrt(1764) / 7"})],
+            "`sqrt(1764) / 7` = **6**",
         ),
         ("What time is it in Tokyo?", [("current_time", {"timezone": "Asia/Tokyo"})], "in Asia/Tokyo"),
         ("what's the time in san francisco", [("current_time", {"timezone": "America/Los_Angeles"})], "Los_Angeles"),
@@ -117,7 +121,7 @@ async def test_it_looks_back_at_the_conversation() -> None:
     ]
     said = await said_by("assistant", "What did I ask before?", history)
     assert calls(said) == []
-    assert "1. What is 1+1?\n2. And 2+2?" in answers(said)[0].text
+    assert "1. `What is 1+1?`\n2. `And 2+2?`" in answers(said)[0].text
 
 
 async def test_results_of_earlier_questions_are_not_answered_again() -> None:
@@ -169,26 +173,82 @@ async def test_the_delay_is_kept_between_pieces() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("question", "called", "left_out"),
     [
-        ("What is (2 + 3) * 4 - 1?", ["(2 + 3) * 4 - 1"]),
-        ("2+2 and 3*3", ["2 + 2", "3 * 3"]),
-        ("max(1, 2) + sqrt(9)", ["max(1, 2) + sqrt(9)"]),
-        ("6 x 7, 8 ÷ 2 and 5!", ["6 * 7", "8 ÷ 2", "factorial(5)"]),
-        ("1,250.50 * 2", ["1250.50 * 2"]),
-        ("on 2026-03-01 at 3 pm, call 7 people", []),
-        ("a-b, e-mail, x/y and 50%", []),
-        ("well-known 24/7", ["24 / 7"]),
-        ("-3 + 5", ["-3 + 5"]),
-        ("2 *", []),
-        (")(", []),
-        ("pi * 2 ** 2", ["pi * 2 ** 2"]),
+        (
+            "What time is it in Berlin, London, and Atlantis?",
+            ["Europe/Berlin", "Europe/London"],
+            "I leave out `Atlantis` (a place that I do not know).",
+        ),
+        (
+            "What time is it in Paris or in Xanadu and El Dorado?",
+            ["Europe/Paris"],
+            "`Xanadu` (a place that I do not know)",
+        ),
+        ("What is 12 * 2 plus half of 6?", ["12 * 2"], "`plus` (which I cannot read as part of a calculation)"),
+        (
+            "1+1, 1+2, 1+3, 1+4, 1+5, 1+6 and 1+7",
+            [f"1 + {number}" for number in range(1, 7)],
+            "the value of `1 + 7` (I ask for 6 things at once at most)",
+        ),
     ],
 )
-def test_arithmetic_is_found_in_text(text: str, found: list[str]) -> None:
-    assert [" ".join(term.split()) for term in expressions(text)] == found
-    for term in found:
-        evaluate(term)
+async def test_what_it_leaves_out_it_says(question: str, called: list[str], left_out: str) -> None:
+    said = await said_by("assistant", question)
+    assert [argument for _, arguments in calls(said) for argument in arguments.values()] == called
+    for message in answers(said):
+        assert left_out in message.text
+
+
+async def test_what_the_agent_has_no_tool_for_is_left_out_aloud() -> None:
+    said = await said_by("writer", "What is 3*4, and what time is it in Europe/Berlin?")
+    assert calls(said) == [("current_time", {"timezone": "Europe/Berlin"})]
+    for message in answers(said):
+        assert "I leave out the value of `3 * 4` (this agent has no `calculator`)." in message.text
+
+
+async def test_nothing_is_left_out_of_what_is_understood() -> None:
+    for question in ("What is 12 * 7?", "What time is it in New York City, London and Europe/Berlin?", "1+1 and 2+2"):
+        for message in answers(await said_by("assistant", question)):
+            assert "leave out" not in message.text
+
+
+@pytest.mark.parametrize(
+    ("question", "came_back"),
+    [
+        ("What is 2*2?", "1 result came back. What was asked"),
+        ("What is 1/0?", "1 result came back. It is an error."),
+        ("What is 1/0, and 2*2?", "2 results came back, one of them an error."),
+        ("What is 1/0, 2/0, and 2*2?", "3 results came back, 2 of them errors."),
+        ("What is 1/0, and 2/0?", "2 results came back, all of them errors."),
+    ],
+)
+async def test_it_thinks_of_what_came_back(question: str, came_back: str) -> None:
+    last = answers(await said_by("assistant", question))[-1]
+    assert came_back in blocks([AIMessageChunk(**last.model_dump(exclude={"type"}))], "reasoning")[0]
+
+
+def test_the_question_is_quoted_and_not_read_as_markdown() -> None:
+    for question in ("What is 9**9**9?", "Write **nothing**"):
+        said = reply([HumanMessage(question)], set(TOOLS))
+        assert f"`{question}`" in said.reasoning
+    odd = reply([HumanMessage("`a`` * b")], set()).reasoning
+    assert "``` `a`` * b ```" in odd
+    history = [HumanMessage("**1**"), AIMessage("1"), HumanMessage("What did I ask before?")]
+    assert "1. `**1**`" in reply(history, set(TOOLS)).text
+
+
+def test_a_result_is_quoted_and_not_read_as_markdown() -> None:
+    def answer(tool: str, content: str, status: Literal["success", "error"] = "success") -> str:
+        call = {"name": tool, "args": {}, "id": "c"}
+        result = ToolMessage(content, name=tool, tool_call_id="c", status=status)
+        return reply([HumanMessage("?"), AIMessage("", tool_calls=[call]), result], set(TOOLS)).text
+
+    assert "1. “T” (2026-03-01): \\*\\*b\\*\\* \\_i\\_ snake_case" in answer(
+        "search_sessions", "1. “T” (2026-03-01): **b** _i_ snake_case"
+    )
+    assert "> \\[x\\](y) \\`z\\`" in answer("fetch_url", "From y\n[x](y) `z`")
+    assert "\\<b\\>" in answer("calculator", "<b>", "error")
 
 
 @given(

@@ -1,3 +1,5 @@
+/* The outbox, alone and shared by tabs; one file, because all of it is tried on the same storage and clock. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -12,6 +14,7 @@ const MAX = 64 * 1024;
 class FakeStorage {
   #items = new Map();
   full = false;
+  events = []; // as other tabs get them
   get length() {
     return this.#items.size;
   }
@@ -23,11 +26,18 @@ class FakeStorage {
   }
   setItem(key, value) {
     if (this.full) throw new DOMException("full", "QuotaExceededError");
+    this.events.push({ key, oldValue: this.getItem(key), newValue: value });
     this.#items.set(key, value);
   }
   removeItem(key) {
+    this.events.push({ key, oldValue: this.getItem(key), newValue: null });
     this.#items.delete(key);
   }
+}
+
+/** The other tabs get to know what was written, later than it was. */
+function tell({ storage }, ...others) {
+  for (const event of storage.events.splice(0)) for (const { outbox } of others) outbox.changedElsewhere(event);
 }
 
 /** One page: its outbox on a storage and a clock that other pages may share. */
@@ -139,12 +149,14 @@ test("two tabs share it: one sends, both see it leave", () => {
   one.outbox.opened();
   two.outbox.opened();
   const { client_id } = one.outbox.add(say("Hello"));
-  const key = `glassbox.outbox.1.s.${client_id}`;
-  two.outbox.changedElsewhere(key);
+  tell(one, two);
   assert.deepEqual(states(two), [["Hello", "sent"]]);
   assert.equal(two.sent.length, 0);
   two.outbox.confirm(client_id);
-  one.outbox.changedElsewhere(key);
+  tell(two, one);
+  assert.deepEqual([states(one), states(two)], [[["Hello", "taken"]], []], "it has arrived, and is not here yet");
+  one.outbox.confirm(client_id);
+  tell(one, two);
   assert.deepEqual([states(one), states(two)], [[], []]);
   one.clock.pass(1e6);
   assert.equal(one.sent.length + two.sent.length, 1);
@@ -154,9 +166,69 @@ test("a tab that is connected sends what another one, offline, has typed", () =>
   const offline = tab();
   const online = tab(offline);
   online.outbox.opened();
-  const { client_id } = offline.outbox.add(say("Take this"));
-  online.outbox.changedElsewhere(`glassbox.outbox.1.s.${client_id}`);
+  offline.outbox.add(say("Take this"));
+  tell(offline, online);
   assert.equal(online.sent.length, 1);
+});
+
+for (const slow of [false, true]) {
+  test(`what another tab has sent stays here as taken until its message comes, events ${slow ? "late" : "at once"}`, () => {
+    const offline = tab();
+    const online = tab(offline);
+    online.outbox.opened();
+    const { client_id } = offline.outbox.add(say("Take this"));
+    tell(offline, online);
+    if (!slow) tell(online, offline);
+    online.outbox.confirm(client_id);
+    tell(online, offline);
+    assert.deepEqual(states(offline), [["Take this", "taken"]]);
+    offline.outbox.add(say("And this"));
+    offline.outbox.opened();
+    assert.deepEqual(offline.sent.map(({ payload }) => payload.message), ["And this"], "it is not sent once more");
+    offline.outbox.confirm(client_id);
+    assert.deepEqual(states(offline), [["And this", "sent"]]);
+    assert.deepEqual(states(tab(offline)).map(([message]) => message), ["And this"], "nothing is left of it");
+  });
+}
+
+test("what another tab has discarded is gone here", () => {
+  const here = tab();
+  const there = tab(here);
+  const { client_id } = here.outbox.add(say("Hello"));
+  tell(here, there);
+  there.outbox.discard(client_id);
+  tell(there, here);
+  assert.deepEqual(states(here), []);
+});
+
+test("a message that came before the other tab's writing about it is no news", () => {
+  const here = tab();
+  const there = tab(here);
+  here.outbox.opened();
+  there.outbox.opened();
+  const { client_id } = there.outbox.add(say("Hello"));
+  here.outbox.confirm(client_id);
+  there.outbox.confirm(client_id);
+  tell(there, here);
+  assert.deepEqual(states(here), []);
+});
+
+test("a tab that is opened while another one has an entry confirmed does not take it up", () => {
+  const here = tab();
+  here.outbox.opened();
+  const { client_id } = here.outbox.add(say("Hello"));
+  const key = `glassbox.outbox.1.s.${client_id}`;
+  here.storage.setItem(key, JSON.stringify({ ...here.outbox.entries[0], state: "taken" }));
+  assert.deepEqual(states(tab(here)), []);
+  assert.equal(here.storage.length, 0);
+});
+
+test("a storage that is emptied takes the entries along", () => {
+  const page = tab();
+  page.outbox.add(say("Hello"));
+  page.storage.removeItem(page.storage.key(0));
+  page.outbox.changedElsewhere({ key: null });
+  assert.deepEqual(states(page), []);
 });
 
 test("what another tab has sent and never got confirmed is sent by this one after a while", () => {
@@ -164,8 +236,8 @@ test("what another tab has sent and never got confirmed is sent by this one afte
   const here = tab(gone);
   here.outbox.opened();
   gone.outbox.opened();
-  const { client_id } = gone.outbox.add(say("Hello"));
-  here.outbox.changedElsewhere(`glassbox.outbox.1.s.${client_id}`);
+  gone.outbox.add(say("Hello"));
+  tell(gone, here);
   here.clock.pass(9_999);
   assert.equal(here.sent.length, 0);
   here.clock.pass(1);

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
@@ -10,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from chat.models import ChatSession, Event, Run
+from reasoning_site.first_admin import first_admin_path
 from tests.site.rows import make_session
 
 MODELS = ["chatsession", "run", "event"]
@@ -105,6 +109,34 @@ def test_a_list_asks_the_database_as_often_for_many_rows_as_for_one(name: str, c
     for number in range(8):
         make_session(User.objects.create_user(f"user-{number}"), f"more-{number}", tool=f"tool-{number}")
     assert (queries(), queries(q="text")) == few
+
+
+def test_the_admin_goes_by_the_name_of_the_site(client: Client) -> None:
+    page = client.get(reverse("admin:index")).text
+    assert "Django administration" not in page
+    assert "Glassbox" in page.partition("</title>")[0]
+
+
+def test_a_row_of_a_list_says_what_it_is(client: Client, owner: User) -> None:
+    session = make_session(owner, text="What is 6*7? " + "and so on " * 20)
+    run = session.runs.get()
+    events = client.get(url("event", "changelist")).text
+    for label in ("1. message", "2. tool use", "3. run ended"):
+        assert f">{label}</a>" in events
+    assert str(session.events.first()) not in events
+    runs = client.get(url("run", "changelist")).text
+    assert ">What is 6*7? and so on" in runs
+    assert f">{run.pk}<" not in runs
+    longest = [len(text) for text in re.findall(r">(What is [^<]*)<", events + runs)]
+    assert longest
+    assert max(longest) <= 40
+
+
+def test_the_page_of_the_first_admin_says_how_long_its_link_works(db: None) -> None:
+    path = first_admin_path()
+    assert path
+    hours = settings.FIRST_ADMIN_SECONDS // 3600
+    assert f"works once, within {hours} hours" in Client().get(path).text
 
 
 @pytest.mark.parametrize("name", MODELS)
