@@ -17,6 +17,7 @@ export class Transcript {
   #dirty = new Set();
   #scheduled = false;
   #live = false;
+  #heard = 0; // seq of the last event that is history to those who listen
   #following = true;
   #top = 0; // where the reader was at the last scroll event
   #runs = document.getElementById("runs");
@@ -55,12 +56,14 @@ export class Transcript {
     this.#views.clear();
     this.#dirty.clear();
     this.#runs.replaceChildren();
+    this.#heard = this.#state().head;
     for (const { run_id } of this.#state().runs) this.touch(run_id);
   }
 
   /** Whether what comes from now on is new, and worth telling to those who listen instead of looking. */
   setLive(live) {
     this.#live = live;
+    if (live) this.#heard = this.#state().seq;
     document.getElementById("catching-up").hidden = live;
     this.#schedule();
   }
@@ -122,7 +125,7 @@ export class Transcript {
       this.#place(view.element, run.at);
     }
     const { fresh, settled } = view.update(run, performance.now());
-    if (this.#live) for (const step of fresh) this.#announce(step);
+    if (this.#live) for (const step of fresh) if (step.seq > this.#heard) this.#announce(step);
     return settled;
   }
 

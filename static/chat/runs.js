@@ -59,7 +59,7 @@ export class RunView {
       const card = stepCard(step);
       card.dataset.seq = String(seq);
       this.#steps.append(card);
-      fresh.push(step);
+      fresh.push({ ...step, seq });
     }
     return fresh;
   }

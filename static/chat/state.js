@@ -148,6 +148,7 @@ function complete(state, data, { run_id }) {
   const run = state.byId.get(run_id);
   if (!run) return;
   run.state = data.state;
+  run.model = data.model ?? run.model; // as it named itself
   run.end = data;
   dropDrafts(run);
 }

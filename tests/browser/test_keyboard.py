@@ -192,7 +192,6 @@ async def test_everything_has_a_name_and_news_is_told(page: Page, model_server: 
     await expect(chat.message).to_have_attribute("aria-invalid", "")
 
 
-@pytest.mark.xfail(strict=True, reason="what a page draws after it has caught up is told as news, history too")
 async def test_history_is_not_read_out(page: Page, model_server: ModelServer) -> None:
     """What was said before one came is there to be read, and is not told as if it were news."""
     chat = await ChatPage(page).open()

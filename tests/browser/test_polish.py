@@ -148,8 +148,8 @@ async def test_the_lists_of_the_admin_fit(new_page: NewPage, site: Site, model_s
     admin = site.new_user(admin=True)
     page = await new_page(admin, viewport={"width": 1280, "height": 800})
     chat = await ChatPage(page).open()
-    script = model_server.script([ToolCall("current_time", {"timezone": "Europe/Berlin"})], [Text("word " * 60)])
-    await chat.ask(f"script:{script} " + "word " * 60)
+    script = model_server.script([ToolCall("current_time", {"timezone": "Europe/Berlin"})], [Text("w" * 90)])
+    await chat.ask(f"script:{script} " + "w" * 90)
     await chat.until_state("completed")
     await page.goto(f"/admin/chat/{name}/")
     assert await page.locator(".results").evaluate(OVERFLOW) <= 0
