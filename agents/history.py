@@ -24,9 +24,29 @@ def messages(turns: Sequence[Turn], *, ask: str) -> list[BaseMessage]:
     return conversation
 
 
-def _iteration(steps: list[Step]) -> list[BaseMessage]:
+def resumed(steps: Sequence[Step]) -> tuple[list[BaseMessage], AIMessage | None]:
+    """What a run that broke off has said so far, to follow its question, and the message that still has unanswered calls.
+
+    That message is handed to the agent in place of its next model call (`agents.replay`), so that only those tools run.
+    """
+    conversation: list[BaseMessage] = []
+    unanswered = None
+    for iteration, group in groupby(steps, key=lambda step: step.iteration):
+        said = list(group)
+        messages = _iteration(said, with_unanswered=True)
+        if messages and isinstance(messages[0], AIMessage):
+            messages[0].id = f"replayed-{iteration}"
+            if len(messages[0].tool_calls) > len(messages) - 1:
+                unanswered = messages[0]
+        conversation += messages
+    return conversation, unanswered
+
+
+def _iteration(steps: list[Step], *, with_unanswered: bool = False) -> list[BaseMessage]:
     results = {step.call_id: step for step in steps if step.type is StepType.TOOL_RESULT}
-    calls = [step for step in steps if step.type is StepType.TOOL_USE and step.call_id in results]
+    uses = [step for step in steps if step.type is StepType.TOOL_USE]
+    answered = [step for step in uses if step.call_id in results]
+    calls = uses if with_unanswered else answered
     said = (step for step in steps if step.type in (StepType.THOUGHT, StepType.FINAL_ANSWER) and not step.reasoning)
     text = "\n\n".join(step.content for step in said if step.content)
     if not text and not calls:
@@ -41,6 +61,6 @@ def _iteration(steps: list[Step]) -> list[BaseMessage]:
             name=step.tool_name,
             status="error" if results[step.call_id].is_error else "success",
         )
-        for step in calls
+        for step in answered
     ]
     return [AIMessage(text, tool_calls=asked), *answers]

@@ -14,11 +14,14 @@ from agents.context import RunContext
 if TYPE_CHECKING:
     from langchain.agents.middleware import AgentMiddleware
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage
     from langchain_core.tools import BaseTool
     from langgraph.graph.state import CompiledStateGraph
 
 Agent: TypeAlias = "CompiledStateGraph[Any, RunContext, Any, Any]"
 """An agent as `agents.stream` takes it."""
+
+Model: TypeAlias = "BaseChatModel"
 
 
 class UnknownAgent(LookupError):
@@ -101,17 +104,24 @@ def get(name: str) -> AgentSpec:
 
 
 def build(
-    name: str, *, model: BaseChatModel, max_iterations: int, tools: Mapping[str, BaseTool] | None = None
+    name: str,
+    *,
+    model: BaseChatModel,
+    max_iterations: int,
+    tools: Mapping[str, BaseTool] | None = None,
+    replayed: AIMessage | None = None,
 ) -> Agent:
     """The agent, ready to be streamed with a `RunContext` as its context.
 
     It asks the model `max_iterations` times at most; where it wants to ask once more, LangChain's
-    `ModelCallLimitExceededError` ends the run. `tools` are those of `agents.tools.TOOLS` where none are given.
+    `ModelCallLimitExceededError` ends the run. `tools` are those of `agents.tools.TOOLS` where none are given;
+    `replayed` is what the model said before the run broke off (see `agents.replay`).
     """
     from langchain.agents import create_agent
     from langchain.agents.middleware import ModelCallLimitMiddleware
 
     from agents.middleware import ToolBoundary
+    from agents.replay import Replay
     from agents.tools import TIMEOUTS, TOOLS
 
     spec = get(name)
@@ -120,6 +130,9 @@ def build(
         ModelCallLimitMiddleware(run_limit=max_iterations, exit_behavior="error"),
         ToolBoundary(TIMEOUTS),
     ]
+    if replayed is not None:
+        # Outermost: no other layer takes it for an answer of the model's.
+        middleware.insert(0, Replay(replayed))
     return create_agent(
         model,
         tools=[toolbox[tool] for tool in spec.tools],

@@ -26,6 +26,7 @@ class FailureCode(StrEnum):
     MODEL_ERROR = "model_error"
     TIMED_OUT = "timed_out"
     LOST = "lost"
+    OUTCOME_UNKNOWN = "outcome_unknown"
     INTERNAL = "internal"
 
 
@@ -103,3 +104,7 @@ class Turn:
 
     message: str
     steps: Sequence[Step]
+
+
+SAFE_TO_REPEAT = frozenset({"calculator", "current_time", "fetch_url", "search_sessions"})
+"""The tools that only look: one that began and whose end is not recorded may run again. Any other may have had its effect."""

@@ -45,11 +45,13 @@ class Mapper:
     """Turns the parts of one attempt at a run into what the agent says, in order. Pure: `now` is given, in seconds.
 
     `iteration` is that of the last model call, `model` the name that the provider gave for the model that answered, if any.
-    `next_step` is the number of the first step; later attempts at a run begin after the steps that are recorded.
+    `next_step` is the number of the first step; later attempts at a run begin after the steps that are recorded, and
+    `replayed` is the model's message that such an attempt is handed back: it is recorded already.
     """
 
-    def __init__(self, *, next_step: int = 1, iterations: int = 0) -> None:
+    def __init__(self, *, next_step: int = 1, iterations: int = 0, replayed: AIMessage | None = None) -> None:
         self._next_step = next_step
+        self._replayed_id = None if replayed is None else replayed.id
         self.iteration = iterations
         self._call = 0
         self._namespace = ""
@@ -59,6 +61,8 @@ class Mapper:
         self.model = ""
         self._tools: dict[str, tuple[str, int]] = {}
         self._tool_started_at: dict[str, float] = {}
+        for call in [] if replayed is None else replayed.tool_calls:
+            self._tools[_name(call["id"])] = (_name(call["name"]), iterations)
 
     def feed(self, part: dict[str, Any], now: float) -> list[Said]:
         """What the part says; most parts say nothing or one thing."""
@@ -108,6 +112,8 @@ class Mapper:
         self._called_at = now
 
     def _model_message(self, message: AIMessage, now: float) -> list[Said]:
+        if message.id is not None and message.id == self._replayed_id:
+            return []
         if not self._namespace:
             # A model that does not stream, or that streamed nothing, still ends its call with an update.
             self.iteration += 1
@@ -229,9 +235,10 @@ def _usage(message: AIMessage) -> Usage | None:
 
 async def stream(
     agent: CompiledStateGraph[Any, Any, Any, Any], messages: list[BaseMessage], *, context: RunContext, mapper: Mapper
-) -> AsyncGenerator[Said, None]:
-    """Run the agent on the conversation and yield what it says. Close it (`contextlib.aclosing`) to end the model's
-    stream.
+) -> AsyncGenerator[list[Said], None]:
+    """Run the agent on the conversation and yield what it says; what it says at once comes together, to be recorded at once.
+
+    Close it (`contextlib.aclosing`) to end the model's stream.
 
     Raises `IterationLimit`, `BadToolCall`, and whatever the model's provider raises.
     """
@@ -241,7 +248,8 @@ async def stream(
     try:
         async with contextlib.aclosing(parts):
             async for part in parts:
-                for said in mapper.feed(part, time.monotonic()):
+                said = mapper.feed(part, time.monotonic())
+                if said:
                     yield said
     except ModelCallLimitExceededError:
         raise IterationLimit(f"{mapper.iteration} model calls brought no answer.") from None

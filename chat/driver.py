@@ -14,6 +14,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Coroutine, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -47,6 +48,10 @@ class Driver:
         self._channel = ""
         self._agents: dict[str, registry.Agent] = {}
         self._awake: set[int] = set()
+        self._taking_over: set[str] = set()
+        self._model: registry.Model | None = None
+        # Where no layer connects processes, there is only this one: what it does not hold, nobody does.
+        self._alone = None if settings.REDIS_URL else self.worker
 
     def start(self) -> None:
         """Begin to watch, sweep and listen. Called once, in the event loop that the driver lives in."""
@@ -96,34 +101,55 @@ class Driver:
 
     async def _drive_next(self, session_id: int) -> bool:
         """Drive the session's next queued run to its end; False where there is none."""
-        from chat.driving import Driving
-
         claimed = await write(runs.claim, session_id, worker=self.worker, model=describe(settings.MODEL))
         if claimed is None:
             return False
+        await self._drive(claimed)
+        return True
+
+    async def _drive(self, claimed: runs.Claimed) -> None:
+        from chat.driving import Driving
+
         driving = Driving(claimed)
         self._driving[driving.run_id] = driving
         try:
             await self._become_reachable(driving)
-            await driving.drive(self._agent(claimed.run.agent))
+            await driving.drive(self._agent(driving))
         finally:
             del self._driving[driving.run_id]
             await self._become_unreachable(driving)
-        return True
 
-    async def _agent(self, name: str) -> registry.Agent:
-        """The agent, made once for each name. In a thread: importing a provider takes seconds."""
-        if name not in self._agents:
+    async def _agent(self, driving: Driving) -> registry.Agent:
+        """The agent of a run; made once for each name, but where a run goes on in the middle, for it alone."""
+        name = driving.claimed.run.agent
+        if self._model is None:
             from agents import llm
 
-            model = await asyncio.to_thread(
+            # In a thread: importing a provider takes seconds.
+            self._model = await asyncio.to_thread(
                 llm.chat_model,
                 settings.MODEL,
                 openai_base_url=settings.OPENAI_BASE_URL,
                 demo_delay=settings.DEMO_TOKEN_SECONDS,
             )
-            self._agents[name] = registry.build(name, model=model, max_iterations=settings.MAX_ITERATIONS)
+        build = partial(registry.build, name, model=self._model)
+        if driving.iterations:
+            # The message that is handed back counts as a call of the model.
+            left = max(settings.MAX_ITERATIONS - driving.iterations, 0) + (driving.replayed is not None)
+            return build(max_iterations=max(left, 1), replayed=driving.replayed)
+        if name not in self._agents:
+            self._agents[name] = build(max_iterations=settings.MAX_ITERATIONS)
         return self._agents[name]
+
+    async def _take_over(self, run_id: str, attempt: int) -> None:
+        found = await write(runs.take_over, run_id, attempt=attempt, worker=self.worker, mine_alone=self._alone)
+        if isinstance(found, runs.Ended):
+            await events.announce(found.session_id, found.recorded)
+        else:
+            logger.warning("Run %s goes on here, attempt %d", run_id, found.run.attempt)
+            await self._warm_up()
+            await self._drive(found)
+            self.wake(found.run.session_id)
 
     # --- being reached: stop, and drafts for those who come in the middle ---
 
@@ -188,20 +214,24 @@ class Driver:
     # --- sweeping: runs that lost their process, messages that nobody took up ---
 
     async def _sweep(self) -> None:
-        # Where no layer connects processes, there is only this one: what it does not hold, nobody does.
-        alone = None if settings.REDIS_URL else self.worker
         while True:
             with _survived("look for lost runs"):
-                for run_id, attempt in await query(runs.abandoned, mine_alone=alone):
+                for run_id, attempt in await query(runs.abandoned, mine_alone=self._alone):
                     # A run of its own that it could not renew in time, it renews: the process is there.
-                    if run_id not in self._driving:
-                        with _survived("give up a lost run"):
-                            session_id, recorded = await write(runs.give_up, run_id, attempt=attempt, mine_alone=alone)
-                            await events.announce(session_id, recorded)
+                    if run_id not in self._driving and run_id not in self._taking_over:
+                        self._taking_over.add(run_id)
+                        self._spawn(self._survive_taking_over(run_id, attempt))
             with _survived("look for waiting messages"):
                 for session_id in await query(runs.sessions_waiting):
                     self.wake(session_id)
             await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _survive_taking_over(self, run_id: str, attempt: int) -> None:
+        try:
+            with _survived("take a lost run over"):
+                await self._take_over(run_id, attempt)
+        finally:
+            self._taking_over.discard(run_id)
 
     async def _probe(self) -> None:
         """Find out that the layer is away before somebody's announcement is lost, so that sockets ask meanwhile."""

@@ -41,7 +41,11 @@ class Ending:
 
 
 class Driving:
-    """A claimed run, driven by `drive`. `stop` ends it as its user asked, `let_go` leaves it to whoever took it over."""
+    """A claimed run, driven by `drive`. `stop` ends it as its user asked, `let_go` leaves it to whoever took it over.
+
+    A run that was taken over goes on after `iterations` of the model, with `replayed` in place of the next where the last one
+    asked for tools that have not answered.
+    """
 
     def __init__(self, claimed: runs.Claimed) -> None:
         run = claimed.run
@@ -53,8 +57,11 @@ class Driving:
             attempt=run.attempt,
             tell=partial(group.tell_draft, run.session_id) if run.enable_reasoning else None,
         )
-        self._mapper = Mapper()
-        self._recorded_steps = 0
+        steps = claimed.steps
+        self._recorded_steps = steps[-1].number if steps else 0
+        self._so_far, self.replayed = history.resumed(steps)
+        self.iterations = steps[-1].iteration if steps else 0
+        self._mapper = Mapper(next_step=self._recorded_steps + 1, iterations=self.iterations, replayed=self.replayed)
         self._thinking: asyncio.Task[None] | None = None
         self._stopping = False
         self._superseded = False
@@ -119,26 +126,30 @@ class Driving:
 
     async def _think(self, agent: Awaitable[registry.Agent]) -> None:
         """Run the agent to its end, recording each step before it is announced."""
-        conversation = history.messages(self.claimed.turns, ask=self.claimed.run.message)
+        conversation = history.messages(self.claimed.turns, ask=self.claimed.run.message) + self._so_far
         context = RunContext(search_sessions=self._search)
         async with asyncio.timeout(settings.RUN_SECONDS):
             said_by_agent = stream(await agent, conversation, context=context, mapper=self._mapper)
             async with contextlib.aclosing(said_by_agent) as said_in_order:
-                async for said in said_in_order:
-                    match said:
-                        case Delta():
-                            self.drafts.add(said)
-                        case Discard():
-                            self.drafts.discard(said)
-                        case Step():
-                            # Not cut between the commit and the announcement: the end must know which steps stand.
-                            await uncut(self._record(said))
+                async for said_at_once in said_in_order:
+                    steps = []
+                    for said in said_at_once:
+                        match said:
+                            case Delta():
+                                self.drafts.add(said)
+                            case Discard():
+                                self.drafts.discard(said)
+                            case Step():
+                                steps.append(said)
+                    if steps:
+                        # Not cut between the commit and the announcement: the end must know which steps stand.
+                        await uncut(self._record(steps))
 
-    async def _record(self, step: Step) -> None:
-        record = partial(events.record_step, self.run_id, attempt=self.claimed.run.attempt, step=step)
+    async def _record(self, steps: list[Step]) -> None:
+        record = partial(events.record_steps, self.run_id, attempt=self.claimed.run.attempt, steps=steps)
         recorded = await self._persist(record)
-        self._recorded_steps = step.number
-        self.drafts.recorded(step.number)
+        self._recorded_steps = steps[-1].number
+        self.drafts.recorded(steps[-1].number)
         await events.announce(self.session_id, recorded)
 
     async def _end(self, ending: Ending) -> None:

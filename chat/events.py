@@ -77,18 +77,19 @@ def lock_run(run_id: str, *, attempt: int | None = None) -> Run:
 
 
 @transaction.atomic
-def record_step(run_id: str, *, attempt: int, step: Step, again: bool = False) -> list[Recorded]:
-    """Record a step of a run under way. Raises `Superseded`.
+def record_steps(run_id: str, *, attempt: int, steps: Sequence[Step], again: bool = False) -> list[Recorded]:
+    """Record steps of a run under way, all or none. Raises `Superseded`.
 
     `again` says that an earlier try may have been committed without our knowing: then what it wrote is returned.
     """
     run = lock_run(run_id, attempt=attempt)
     if again:
-        written = Event.objects.filter(run=run, attempt=attempt, step=step.number).select_related("run").first()
-        if written is not None:
-            return [recorded(written)]
-    add_usage(run, [step])
-    return append(run, [Fact(type=EventType.STEP, step=step)])
+        numbers = [step.number for step in steps]
+        written = Event.objects.filter(run=run, attempt=attempt, step__in=numbers).select_related("run").order_by("seq")
+        if written:
+            return [recorded(event) for event in written]
+    add_usage(run, steps)
+    return append(run, [Fact(type=EventType.STEP, step=step) for step in steps])
 
 
 def add_usage(run: Run, steps: Sequence[Step]) -> None:

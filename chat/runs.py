@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -13,7 +14,7 @@ from django.db.models import DateTimeField, Exists, ExpressionWrapper, OuterRef,
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from agents.steps import FailureCode, Step, StepType, Turn
+from agents.steps import SAFE_TO_REPEAT, FailureCode, Step, StepType, Turn
 from chat import events
 from chat.events import Fact, Recorded
 from chat.models import ACTIVE, ChatSession, Event, EventType, Run, RunState
@@ -35,11 +36,12 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """A run that the claimer is now to drive, and that nobody else may write to."""
+    """A run that the claimer is now to drive, and that nobody else may write to; `steps` are those of earlier attempts."""
 
     run: Run
     owner_id: int
     turns: list[Turn]
+    steps: Sequence[Step]
     recorded: Sequence[Recorded]
 
 
@@ -91,14 +93,19 @@ def claim(session_id: int, *, worker: str, model: str) -> Claimed | None:
     if run is None:
         return None
     run.session = session
-    run.attempt += 1
     run.state = RunState.RUNNING
     run.model = model
     run.started_at = timezone.now()
-    run.save(update_fields=["attempt", "state", "model", "started_at"])
+    run.save(update_fields=["state", "model", "started_at"])
+    return _begin_attempt(run, worker=worker, steps=())
+
+
+def _begin_attempt(run: Run, *, worker: str, steps: Sequence[Step]) -> Claimed:
+    run.attempt += 1
+    run.save(update_fields=["attempt"])
     _take(Run.objects.filter(pk=run.pk), worker=worker)
-    recorded = events.append(run, [Fact(type=EventType.RUN_START, data={"model": model})])
-    return Claimed(run=run, owner_id=session.owner_id, turns=_turns(run), recorded=recorded)
+    recorded = events.append(run, [Fact(type=EventType.RUN_START, data={"model": run.model})])
+    return Claimed(run=run, owner_id=run.session.owner_id, turns=_turns(run), steps=steps, recorded=recorded)
 
 
 def _take(runs: QuerySet[Run], *, worker: str) -> int:
@@ -250,28 +257,73 @@ def _is_lost(mine_alone: str | None) -> Q:
     return lost if mine_alone is None else lost | ~Q(worker=mine_alone)
 
 
-@transaction.atomic
-def give_up(run_id: str, *, attempt: int, mine_alone: str | None = None) -> tuple[int, list[Recorded]]:
-    """End a run that has lost its process: an `error` step that says so. Returns its session too.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A lost run that could only be ended."""
 
-    Raises `Superseded` where it is no longer lost: ended, taken over, or its lease renewed.
+    session_id: int
+    recorded: Sequence[Recorded]
+
+
+@transaction.atomic
+def take_over(run_id: str, *, attempt: int, worker: str, mine_alone: str | None = None) -> Claimed | Ended:
+    """Take a run that has lost its process, to go on from the log; or end it, where that is all that is left to do.
+
+    Whoever drove it is refused from now on. Raises `Superseded` where it is no longer lost: ended, taken over, or its lease
+    renewed.
     """
     run = events.lock_run(run_id, attempt=attempt)
     if not Run.objects.filter(_is_lost(mine_alone), pk=run.pk).exists():
         raise events.Superseded(f"run {run_id}: attempt {attempt} lives")
-    # Whoever still drives it is refused from now on.
+    steps = [events.step_of(event) for event in run.events.filter(type=EventType.STEP).order_by("step")]
+    ending = _only_ending(run, steps)
+    if ending is None:
+        return _begin_attempt(run, worker=worker, steps=steps)
     run.attempt += 1
     run.save(update_fields=["attempt"])
-    message = "The process that was working on this answer is gone. Nothing that was recorded is lost; try again."
-    last = run.events.filter(type=EventType.STEP).order_by("-step").first()
-    step = Step(
-        number=1 if last is None else (last.step or 0) + 1,
-        type=StepType.ERROR,
-        content=message,
-        iteration=0 if last is None else last.iteration or 0,
-        code=FailureCode.LOST,
-    )
-    return run.session_id, _end(run, state=RunState.FAILED, steps=[step], code=FailureCode.LOST, message=message)
+    return Ended(session_id=run.session_id, recorded=ending())
+
+
+def _only_ending(run: Run, steps: list[Step]) -> Callable[[], list[Recorded]] | None:
+    """How a lost run must end; None where it can go on."""
+    if steps and steps[-1].type is StepType.FINAL_ANSWER:
+        return partial(_end, run, state=RunState.COMPLETED, steps=(), code="", message="")
+    if run.stop_asked_at is not None:
+        return partial(_end, run, state=RunState.STOPPED, steps=(), code="", message="")
+    last = steps[-1] if steps else None
+    number, iteration = (last.number, last.iteration) if last else (0, 0)
+    answered = {step.call_id for step in steps if step.type is StepType.TOOL_RESULT}
+    unsafe = [
+        step
+        for step in steps
+        if step.type is StepType.TOOL_USE and step.call_id not in answered and step.tool_name not in SAFE_TO_REPEAT
+    ]
+    results = [
+        Step(
+            number=number + index,
+            type=StepType.TOOL_RESULT,
+            content="Outcome unknown: the process was lost while this tool was at work, and it was not repeated.",
+            iteration=use.iteration,
+            tool_name=use.tool_name,
+            call_id=use.call_id,
+            is_error=True,
+            code=FailureCode.OUTCOME_UNKNOWN,
+        )
+        for index, use in enumerate(unsafe, start=1)
+    ]
+    if unsafe:
+        code = FailureCode.OUTCOME_UNKNOWN
+        names = ", ".join(use.tool_name for use in unsafe)
+        message = f"Whether {names} has done its work is not known. See for yourself, then try again if it has not."
+    elif run.attempt >= settings.ATTEMPTS:
+        code = FailureCode.LOST
+        message = (
+            "The processes that were working on this answer are gone. Nothing that was recorded is lost; try again."
+        )
+    else:
+        return None
+    error = Step(number=number + len(results) + 1, type=StepType.ERROR, content=message, iteration=iteration, code=code)
+    return partial(_end, run, state=RunState.FAILED, steps=[*results, error], code=code, message=message)
 
 
 def sessions_waiting() -> list[int]:

@@ -34,6 +34,7 @@ RUN_SECONDS = env.number("RUN_SECONDS", 900)
 HISTORY_RUNS = int(env.number("HISTORY_RUNS", 30))
 
 LEASE_SECONDS = env.number("LEASE_SECONDS", 15)
+ATTEMPTS = int(env.number("ATTEMPTS", 1))
 WATCH_SECONDS = env.number("WATCH_SECONDS", 0.5)
 DELTA_SECONDS = env.number("DELTA_SECONDS", 0.04)
 LAYER_SECONDS = env.number("LAYER_SECONDS", 2)

@@ -95,7 +95,7 @@ async def test_a_writer_with_an_older_attempt_is_refused(inside: InProcessSite, 
     await query(lambda: Run.objects.update(attempt=2, worker="elsewhere"))
     step = Step(number=1, type=StepType.THOUGHT, content="late", iteration=1)
     with pytest.raises(events.Superseded):
-        await query(events.record_step, run_id, attempt=1, step=step)
+        await query(events.record_steps, run_id, attempt=1, steps=[step])
     with pytest.raises(events.Superseded):
         await query(runs.finish, run_id, attempt=1, state=RunState.COMPLETED)
     gate.set()
@@ -256,10 +256,10 @@ async def test_a_write_repeated_after_an_unknown_end_is_written_once(inside: InP
     accepted = await query(runs.accept, session.pk, message="go", agent="writer", enable_reasoning=True)
     await query(runs.claim, session.pk, worker="w", model="m")
     step = Step(number=1, type=StepType.THOUGHT, content="a", iteration=1)
-    first = await query(events.record_step, accepted.run_id, attempt=1, step=step)
-    assert await query(events.record_step, accepted.run_id, attempt=1, step=step, again=True) == first
+    first = await query(events.record_steps, accepted.run_id, attempt=1, steps=[step])
+    assert await query(events.record_steps, accepted.run_id, attempt=1, steps=[step], again=True) == first
     with pytest.raises(IntegrityError):
-        await query(events.record_step, accepted.run_id, attempt=1, step=step)
+        await query(events.record_steps, accepted.run_id, attempt=1, steps=[step])
     await query(runs.finish, accepted.run_id, attempt=1, state=RunState.COMPLETED)
     written = await query(runs.finish, accepted.run_id, attempt=1, state=RunState.COMPLETED, again=True)
     assert [item.seq for item in written] == [2, 3, 4]

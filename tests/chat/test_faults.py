@@ -89,7 +89,7 @@ async def test_a_renewal_in_time_saves_a_run_that_was_about_to_be_given_up(insid
     ((run_id, attempt),) = await query(runs.abandoned)
     assert await query(runs.renew, [run_id], worker="elsewhere") == {run_id}
     with pytest.raises(events.Superseded):
-        await query(runs.give_up, run_id, attempt=attempt)
+        await query(runs.take_over, run_id, attempt=attempt, worker="here")
 
 
 async def test_a_read_that_fails_while_forwarding_closes_nothing(

@@ -1,0 +1,150 @@
+"""Taking over: a run whose process is gone goes on from the log, and does nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from agents.steps import SAFE_TO_REPEAT, FailureCode, Step, StepType
+from agents.tools import TOOLS
+from chat import driver, events, runs
+from chat.database import query
+from chat.models import ChatSession, Event, Run
+from tests.parts.in_process import InProcessSite, InProcessTab
+from tests.parts.scripted_model import Call, ScriptedModel, Think
+
+
+def steps_of(tab: InProcessTab) -> list[tuple[str, str]]:
+    return [(f["data"]["type"], f["data"]["content"]) for f in tab.tab.transcript() if f["type"] == "reasoning_step"]
+
+
+async def another_process(inside: InProcessSite, settings: Any, model: ScriptedModel) -> None:
+    """The process is killed, and another one comes."""
+    await inside.restart_driver()
+    settings.MODEL = model
+    driver.current()
+
+
+async def test_a_half_written_step_is_written_anew(inside: InProcessSite, settings: Any) -> None:
+    """What was only a draft is void in every tab; the answer comes whole, once."""
+    settings.ATTEMPTS = 3
+    settings.MODEL = ScriptedModel([Think("Hm. "), "Half of", asyncio.Event()])
+    user = await inside.user()
+    tabs = [await inside.tab(user), await inside.tab(user)]
+    run_id = await tabs[0].say("go")
+    for tab in tabs:
+        await tab.until(lambda tab: len(tab.runs[run_id].drafts) == 2)
+    await another_process(inside, settings, ScriptedModel(["The whole."]))
+    truth = None
+    for tab in tabs:
+        await tab.until_ended(run_id)
+        assert steps_of(tab) == [("final_answer", "The whole.")]
+        truth = truth or await inside.transcript("s-1")
+        assert tab.tab.transcript() == truth
+    starts = [frame["data"]["attempt"] for frame in truth or [] if frame["type"] == "reasoning_start"]
+    assert starts == [1, 2]
+
+
+async def test_finished_tools_are_not_run_again(inside: InProcessSite, settings: Any) -> None:
+    """The model is asked to go on after the results that are recorded, and sees them."""
+    settings.ATTEMPTS = 3
+    settings.MODEL = ScriptedModel([Call("calculator", {"expression": "6*7"})], ["It is", asyncio.Event()])
+    tab = await inside.tab(await inside.user())
+    run_id = await tab.say("go")
+    await tab.until(lambda tab: bool(tab.runs[run_id].drafts) and tab.runs[run_id].last_step == 2)
+    successor = ScriptedModel(["42."])
+    await another_process(inside, settings, successor)
+    await tab.until_ended(run_id)
+    assert [kind for kind, _ in steps_of(tab)] == ["tool_use", "tool_result", "final_answer"]
+    assert [message.type for message in successor.asked[0][1:]] == ["human", "ai", "tool"]
+    assert successor.asked[0][-1].text == "42"
+    numbers = await query(lambda: list(Event.objects.exclude(step=None).order_by("seq").values_list("step", flat=True)))
+    assert numbers == [1, 2, 3]
+    assert [f["data"]["iteration"] for f in tab.tab.transcript() if f["type"] == "reasoning_step"] == [1, 1, 2]
+
+
+async def lost_after(inside: InProcessSite, steps: list[Step], **state: Any) -> str:
+    """A run in a session of its own that was lost after these steps; returns its id."""
+    user = await inside.user()
+    session = await query(lambda: ChatSession.objects.create(public_id="s-1", owner=user, agent="analyst"))
+    accepted = await query(runs.accept, session.pk, message="go", agent="analyst", enable_reasoning=True)
+    await query(runs.claim, session.pk, worker="gone", model="m")
+    await query(events.record_steps, accepted.run_id, attempt=1, steps=steps)
+    if state:
+        await query(lambda: Run.objects.update(**state))
+    return accepted.run_id
+
+
+def use(number: int, tool: str, call_id: str, **arguments: Any) -> Step:
+    return Step(
+        number=number,
+        type=StepType.TOOL_USE,
+        content=tool,
+        iteration=1,
+        tool_name=tool,
+        call_id=call_id,
+        arguments=arguments,
+    )
+
+
+async def test_only_tools_without_a_result_run(inside: InProcessSite, settings: Any) -> None:
+    """Of two parallel tools the one that had answered is left alone, the other runs, and the model is asked once, after both."""
+    settings.ATTEMPTS = 3
+    model = settings.MODEL = ScriptedModel(["Both."])
+    done = Step(number=3, type=StepType.TOOL_RESULT, content="2", iteration=1, tool_name="calculator", call_id="a")
+    steps = [use(1, "calculator", "a", expression="1+1"), use(2, "calculator", "b", expression="2+2"), done]
+    run_id = await lost_after(inside, steps)
+    tab = await inside.tab(await query(lambda: Run.objects.get().session.owner))
+    await tab.until_ended(run_id)
+    assert steps_of(tab)[2:] == [("tool_result", "2"), ("tool_result", "4"), ("final_answer", "Both.")]
+    assert len(model.asked) == 1
+    assert [message.text for message in model.asked[0][-2:]] == ["2", "4"]
+    assert tab.tab.transcript() == await inside.transcript("s-1")
+
+
+async def test_a_tool_that_may_have_had_its_effect_is_not_repeated(inside: InProcessSite, settings: Any) -> None:
+    """Begun without an end and not marked safe to repeat: its outcome is unknown, the run ends, the user decides."""
+    settings.ATTEMPTS = 3
+    model = settings.MODEL = ScriptedModel(["never"])
+    run_id = await lost_after(inside, [use(1, "send_money", "a", amount=5)])
+    tab = await inside.tab(await query(lambda: Run.objects.get().session.owner))
+    await tab.until_ended(run_id)
+    assert model.asked == []
+    (_, result, error) = [f["data"] for f in tab.tab.transcript() if f["type"] == "reasoning_step"]
+    assert (result["type"], result["is_error"], result["code"]) == ("tool_result", True, FailureCode.OUTCOME_UNKNOWN)
+    assert "send_money" in error["content"]
+    assert tab.tab.runs[run_id].state == "failed"
+
+
+@pytest.mark.parametrize(
+    ("steps", "state", "ends"),
+    [
+        ([Step(number=1, type=StepType.FINAL_ANSWER, content="Done.", iteration=1)], {}, "completed"),
+        ([use(1, "calculator", "a")], {"stop": True}, "stopped"),
+        ([use(1, "calculator", "a")], {"attempt": 3}, "failed"),
+    ],
+    ids=["answered", "asked to stop", "lost three times"],
+)
+async def test_a_lost_run_that_has_nothing_left_to_do_ends(
+    inside: InProcessSite, settings: Any, steps: list[Step], state: dict[str, Any], ends: str
+) -> None:
+    """An answer that stands, a stop that was asked for, and the last attempt: each ends the run, once, in its own way."""
+    from django.utils import timezone
+
+    settings.ATTEMPTS = 3
+    model = settings.MODEL = ScriptedModel(["never"])
+    changes = {"attempt": state["attempt"]} if "attempt" in state else {}
+    changes |= {"stop_asked_at": timezone.now()} if "stop" in state else {}
+    run_id = await lost_after(inside, steps, **changes)
+    tab = await inside.tab(await query(lambda: Run.objects.get().session.owner))
+    await tab.until_ended(run_id)
+    assert tab.tab.runs[run_id].state == ends
+    assert model.asked == []
+    assert tab.tab.transcript() == await inside.transcript("s-1")
+
+
+def test_what_is_safe_to_repeat_is_a_tool() -> None:
+    """A name in the list that no tool has would be a slip."""
+    assert set(TOOLS) >= SAFE_TO_REPEAT
