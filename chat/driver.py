@@ -24,7 +24,7 @@ from django.db import InterfaceError, OperationalError
 
 from agents import registry
 from agents.model_choice import describe
-from chat import events, group, runs
+from chat import events, group, recovery, runs
 from chat.database import query, write
 
 if TYPE_CHECKING:
@@ -142,8 +142,8 @@ class Driver:
         return self._agents[name]
 
     async def _take_over(self, run_id: str, attempt: int) -> None:
-        found = await write(runs.take_over, run_id, attempt=attempt, worker=self.worker, mine_alone=self._alone)
-        if isinstance(found, runs.Ended):
+        found = await write(recovery.take_over, run_id, attempt=attempt, worker=self.worker, mine_alone=self._alone)
+        if isinstance(found, recovery.Ended):
             await events.announce(found.session_id, found.recorded)
         else:
             logger.warning("Run %s goes on here, attempt %d", run_id, found.run.attempt)
@@ -216,7 +216,7 @@ class Driver:
     async def _sweep(self) -> None:
         while True:
             with _survived("look for lost runs"):
-                for run_id, attempt in await query(runs.abandoned, mine_alone=self._alone):
+                for run_id, attempt in await query(recovery.abandoned, mine_alone=self._alone):
                     # A run of its own that it could not renew in time, it renews: the process is there.
                     if run_id not in self._driving and run_id not in self._taking_over:
                         self._taking_over.add(run_id)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import DateTimeField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from agents.steps import SAFE_TO_REPEAT, FailureCode, Step, StepType, Turn
+from agents.steps import Step, Turn
 from chat import events
 from chat.events import Fact, Recorded
 from chat.models import ACTIVE, ChatSession, Event, EventType, Run, RunState
@@ -97,10 +96,11 @@ def claim(session_id: int, *, worker: str, model: str) -> Claimed | None:
     run.model = model
     run.started_at = timezone.now()
     run.save(update_fields=["state", "model", "started_at"])
-    return _begin_attempt(run, worker=worker, steps=())
+    return begin_attempt(run, worker=worker, steps=())
 
 
-def _begin_attempt(run: Run, *, worker: str, steps: Sequence[Step]) -> Claimed:
+def begin_attempt(run: Run, *, worker: str, steps: Sequence[Step]) -> Claimed:
+    """Give the run to a worker, to go on after these steps. Must be called in a transaction that holds the run."""
     run.attempt += 1
     run.save(update_fields=["attempt"])
     _take(Run.objects.filter(pk=run.pk), worker=worker)
@@ -191,7 +191,7 @@ def remove(session_id: int, run_id: str) -> list[Recorded]:
 
 def _remove(run: Run) -> list[Recorded]:
     run.followers.update(parent=run.parent)
-    return _end(run, state=RunState.STOPPED, steps=(), code="", message="")
+    return end(run, state=RunState.STOPPED, steps=())
 
 
 @transaction.atomic
@@ -218,10 +218,11 @@ def finish(
     if model and model != run.model:
         run.model = model[:128]
         run.save(update_fields=["model"])
-    return _end(run, state=state, steps=steps, code=code, message=message)
+    return end(run, state=state, steps=steps, code=code, message=message)
 
 
-def _end(run: Run, *, state: RunState, steps: Sequence[Step], code: str, message: str) -> list[Recorded]:
+def end(run: Run, *, state: RunState, steps: Sequence[Step], code: str = "", message: str = "") -> list[Recorded]:
+    """Record a run's last steps and its end. Must be called in a transaction that holds the run."""
     now = timezone.now()
     events.add_usage(run, steps)
     run.refresh_from_db(fields=["input_tokens", "output_tokens", "reasoning_tokens"])
@@ -243,87 +244,6 @@ def _end(run: Run, *, state: RunState, steps: Sequence[Step], code: str, message
         data |= {"code": code, "message": message}
     facts = [Fact(type=EventType.STEP, step=step) for step in steps]
     return events.append(run, [*facts, Fact(type=EventType.RUN_END, data=data)])
-
-
-def abandoned(*, mine_alone: str | None = None) -> list[tuple[str, int]]:
-    """Active runs, each with its attempt, whose lease has passed. Where one process alone drives runs, give its name: then
-    all that it does not hold."""
-    found = Run.objects.filter(_is_lost(mine_alone), state__in=ACTIVE).values_list("pk", "attempt")
-    return [(str(pk), attempt) for pk, attempt in found]
-
-
-def _is_lost(mine_alone: str | None) -> Q:
-    lost = Q(lease_until__lt=Now()) | Q(lease_until=None)
-    return lost if mine_alone is None else lost | ~Q(worker=mine_alone)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """A lost run that could only be ended."""
-
-    session_id: int
-    recorded: Sequence[Recorded]
-
-
-@transaction.atomic
-def take_over(run_id: str, *, attempt: int, worker: str, mine_alone: str | None = None) -> Claimed | Ended:
-    """Take a run that has lost its process, to go on from the log; or end it, where that is all that is left to do.
-
-    Whoever drove it is refused from now on. Raises `Superseded` where it is no longer lost: ended, taken over, or its lease
-    renewed.
-    """
-    run = events.lock_run(run_id, attempt=attempt)
-    if not Run.objects.filter(_is_lost(mine_alone), pk=run.pk).exists():
-        raise events.Superseded(f"run {run_id}: attempt {attempt} lives")
-    steps = [events.step_of(event) for event in run.events.filter(type=EventType.STEP).order_by("step")]
-    ending = _only_ending(run, steps)
-    if ending is None:
-        return _begin_attempt(run, worker=worker, steps=steps)
-    run.attempt += 1
-    run.save(update_fields=["attempt"])
-    return Ended(session_id=run.session_id, recorded=ending())
-
-
-def _only_ending(run: Run, steps: list[Step]) -> Callable[[], list[Recorded]] | None:
-    """How a lost run must end; None where it can go on."""
-    if steps and steps[-1].type is StepType.FINAL_ANSWER:
-        return partial(_end, run, state=RunState.COMPLETED, steps=(), code="", message="")
-    if run.stop_asked_at is not None:
-        return partial(_end, run, state=RunState.STOPPED, steps=(), code="", message="")
-    last = steps[-1] if steps else None
-    number, iteration = (last.number, last.iteration) if last else (0, 0)
-    answered = {step.call_id for step in steps if step.type is StepType.TOOL_RESULT}
-    unsafe = [
-        step
-        for step in steps
-        if step.type is StepType.TOOL_USE and step.call_id not in answered and step.tool_name not in SAFE_TO_REPEAT
-    ]
-    results = [
-        Step(
-            number=number + index,
-            type=StepType.TOOL_RESULT,
-            content="Outcome unknown: the process was lost while this tool was at work, and it was not repeated.",
-            iteration=use.iteration,
-            tool_name=use.tool_name,
-            call_id=use.call_id,
-            is_error=True,
-            code=FailureCode.OUTCOME_UNKNOWN,
-        )
-        for index, use in enumerate(unsafe, start=1)
-    ]
-    if unsafe:
-        code = FailureCode.OUTCOME_UNKNOWN
-        names = ", ".join(use.tool_name for use in unsafe)
-        message = f"Whether {names} has done its work is not known. See for yourself, then try again if it has not."
-    elif run.attempt >= settings.ATTEMPTS:
-        code = FailureCode.LOST
-        message = (
-            "The processes that were working on this answer are gone. Nothing that was recorded is lost; try again."
-        )
-    else:
-        return None
-    error = Step(number=number + len(results) + 1, type=StepType.ERROR, content=message, iteration=iteration, code=code)
-    return partial(_end, run, state=RunState.FAILED, steps=[*results, error], code=code, message=message)
 
 
 def sessions_waiting() -> list[int]:

@@ -30,7 +30,7 @@ FLOORS = [
     {"chat.group"},
     {"chat.access", "chat.database", "chat.drafts", "chat.events", "chat.limits", "chat.search"},
     {"chat.feed", "chat.runs"},
-    {"chat.driving"},
+    {"chat.driving", "chat.recovery"},
     {"chat.driver"},
     {"chat.admin", "chat.consumers", "chat.logins", "chat.views"},
     {"chat.apps", "chat.migrations", "chat.routing", "chat.urls"},

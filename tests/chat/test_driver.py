@@ -13,7 +13,7 @@ from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from agents.steps import Delta, Discard, Step, StepType
-from chat import driver, events, runs
+from chat import driver, events, recovery, runs
 from chat.database import query
 from chat.drafts import Drafts
 from chat.models import ChatSession, Event, EventType, Run, RunState
@@ -60,13 +60,13 @@ async def test_where_others_drive_too_only_a_passed_lease_is_lost(inside: InProc
     await query(runs.accept, session.pk, message="go", agent="writer", enable_reasoning=True)
     claimed = await query(runs.claim, session.pk, worker="elsewhere", model="m")
     assert claimed is not None
-    assert await query(runs.abandoned) == []
-    assert await query(runs.abandoned, mine_alone="elsewhere") == []
-    assert await query(runs.abandoned, mine_alone="here") == [(str(claimed.run.pk), 1)]
+    assert await query(recovery.abandoned) == []
+    assert await query(recovery.abandoned, mine_alone="elsewhere") == []
+    assert await query(recovery.abandoned, mine_alone="here") == [(str(claimed.run.pk), 1)]
     await query(lambda: Run.objects.update(lease_until=timezone.now() - timedelta(seconds=1)))
-    assert await query(runs.abandoned) == [(str(claimed.run.pk), 1)]
+    assert await query(recovery.abandoned) == [(str(claimed.run.pk), 1)]
     assert await query(runs.renew, [str(claimed.run.pk)], worker="elsewhere") == {str(claimed.run.pk)}
-    assert await query(runs.abandoned) == []
+    assert await query(recovery.abandoned) == []
     assert await query(runs.renew, [str(claimed.run.pk)], worker="here") == set()
 
 

@@ -18,7 +18,7 @@ from django.contrib.auth.models import User
 from django.db import InternalError, OperationalError, connections, transaction
 from django.utils import timezone
 
-from chat import driver, events, group, runs
+from chat import driver, events, group, recovery, runs
 from chat.database import query
 from chat.models import ChatSession, Run
 from chat.protocol import Close, Code
@@ -86,10 +86,10 @@ async def test_a_renewal_in_time_saves_a_run_that_was_about_to_be_given_up(insid
     claimed = await query(runs.claim, session.pk, worker="elsewhere", model="m")
     assert claimed is not None
     await query(lambda: Run.objects.update(lease_until=timezone.now() - timedelta(seconds=1)))
-    ((run_id, attempt),) = await query(runs.abandoned)
+    ((run_id, attempt),) = await query(recovery.abandoned)
     assert await query(runs.renew, [run_id], worker="elsewhere") == {run_id}
     with pytest.raises(events.Superseded):
-        await query(runs.take_over, run_id, attempt=attempt, worker="here")
+        await query(recovery.take_over, run_id, attempt=attempt, worker="here")
 
 
 async def test_a_read_that_fails_while_forwarding_closes_nothing(
@@ -140,7 +140,7 @@ async def test_the_sweep_goes_on_after_any_failure(
     tab = await inside.tab(user)
     await tab.until_current()
     gone = [("00000000-0000-0000-0000-000000000000", 1)]
-    await asyncio.wait_for(failing_once(monkeypatch, runs, "abandoned", lambda **_: gone).wait(), 5)
+    await asyncio.wait_for(failing_once(monkeypatch, recovery, "abandoned", lambda **_: gone).wait(), 5)
     session = await query(ChatSession.objects.get)
     await query(runs.accept, session.pk, message="go", agent="writer", enable_reasoning=True)
     async with asyncio.timeout(5):

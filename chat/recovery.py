@@ -1,0 +1,98 @@
+"""Runs that have lost their process: found by their leases, taken over or ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from agents.steps import SAFE_TO_REPEAT, FailureCode, Step, StepType
+from chat import events, runs
+from chat.events import Recorded
+from chat.models import ACTIVE, EventType, Run, RunState
+
+
+def abandoned(*, mine_alone: str | None = None) -> list[tuple[str, int]]:
+    """Active runs, each with its attempt, whose lease has passed. Where one process alone drives runs, give its name: then
+    all that it does not hold."""
+    found = Run.objects.filter(_is_lost(mine_alone), state__in=ACTIVE).values_list("pk", "attempt")
+    return [(str(pk), attempt) for pk, attempt in found]
+
+
+def _is_lost(mine_alone: str | None) -> Q:
+    lost = Q(lease_until__lt=Now()) | Q(lease_until=None)
+    return lost if mine_alone is None else lost | ~Q(worker=mine_alone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A lost run that could only be ended."""
+
+    session_id: int
+    recorded: Sequence[Recorded]
+
+
+@transaction.atomic
+def take_over(run_id: str, *, attempt: int, worker: str, mine_alone: str | None = None) -> runs.Claimed | Ended:
+    """Take a run that has lost its process, to go on from the log; or end it, where that is all that is left to do.
+
+    Whoever drove it is refused from now on. Raises `Superseded` where it is no longer lost: ended, taken over, or its lease
+    renewed.
+    """
+    run = events.lock_run(run_id, attempt=attempt)
+    if not Run.objects.filter(_is_lost(mine_alone), pk=run.pk).exists():
+        raise events.Superseded(f"run {run_id}: attempt {attempt} lives")
+    steps = [events.step_of(event) for event in run.events.filter(type=EventType.STEP).order_by("step")]
+    ending = _only_ending(run, steps)
+    if ending is None:
+        return runs.begin_attempt(run, worker=worker, steps=steps)
+    run.attempt += 1
+    run.save(update_fields=["attempt"])
+    return Ended(session_id=run.session_id, recorded=ending())
+
+
+def _only_ending(run: Run, steps: list[Step]) -> Callable[[], list[Recorded]] | None:
+    """How a lost run must end; None where it can go on."""
+    if steps and steps[-1].type is StepType.FINAL_ANSWER:
+        return partial(runs.end, run, state=RunState.COMPLETED, steps=())
+    if run.stop_asked_at is not None:
+        return partial(runs.end, run, state=RunState.STOPPED, steps=())
+    last = steps[-1] if steps else None
+    number, iteration = (last.number, last.iteration) if last else (0, 0)
+    answered = {step.call_id for step in steps if step.type is StepType.TOOL_RESULT}
+    unsafe = [
+        step
+        for step in steps
+        if step.type is StepType.TOOL_USE and step.call_id not in answered and step.tool_name not in SAFE_TO_REPEAT
+    ]
+    results = [
+        Step(
+            number=number + index,
+            type=StepType.TOOL_RESULT,
+            content="Outcome unknown: the process was lost while this tool was at work, and it was not repeated.",
+            iteration=use.iteration,
+            tool_name=use.tool_name,
+            call_id=use.call_id,
+            is_error=True,
+            code=FailureCode.OUTCOME_UNKNOWN,
+        )
+        for index, use in enumerate(unsafe, start=1)
+    ]
+    if unsafe:
+        code = FailureCode.OUTCOME_UNKNOWN
+        names = ", ".join(use.tool_name for use in unsafe)
+        message = f"Whether {names} has done its work is not known. See for yourself, then try again if it has not."
+    elif run.attempt >= settings.ATTEMPTS:
+        code = FailureCode.LOST
+        message = (
+            "The processes that were working on this answer are gone. Nothing that was recorded is lost; try again."
+        )
+    else:
+        return None
+    error = Step(number=number + len(results) + 1, type=StepType.ERROR, content=message, iteration=iteration, code=code)
+    return partial(runs.end, run, state=RunState.FAILED, steps=[*results, error], code=code, message=message)
