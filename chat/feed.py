@@ -182,7 +182,8 @@ class Feed:
         return self._behind_since is None and (but_paging or not self._paging)
 
     async def _want_drafts(self) -> None:
-        if self._has_room():
+        # Where nothing runs there is no draft, and the next one comes from its beginning.
+        if self._has_room() and await query(events.active_run, self._session_id) is not None:
             # A piece without what comes before it is of no use to the client; it would only ask again.
             self._hush_until = asyncio.get_running_loop().time() + HUSH_SECONDS
             self._dropped_pieces = False

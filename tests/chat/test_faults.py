@@ -196,7 +196,7 @@ async def test_a_late_stop_does_not_hit_the_next_run(inside: InProcessSite, sett
 
 
 async def test_text_that_begins_right_after_a_resume_is_shown(inside: InProcessSite, settings: Any) -> None:
-    """Pieces held back for the whole drafts are never lost, though nobody answers: the model pauses after them."""
+    """The first words come as they are said, though the model pauses after them; none is held back or lost."""
     settings.MODEL = ScriptedModel(["one ", "two ", asyncio.Event()])
     user = await inside.user()
     for index in range(6):

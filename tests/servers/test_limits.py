@@ -82,7 +82,7 @@ async def test_an_idle_socket_outlives_every_time_out(
     idle = await open_socket(site.servers[0], user, "s", acknowledging=False)
     await idle.receive_until("connected")
     # redis-py gives up on a silent connection after 5 s unless told otherwise; Daphne here after 2 s.
-    assert await idle.silence(12) == []
+    assert await idle.silence(8) == []
     async with open_tab(site.servers[1], user, "s") as tab:
         run_id = await tab.say(f"script:{name}")
         await tab.until_ended(run_id)
