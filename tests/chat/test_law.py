@@ -5,15 +5,20 @@ loses.
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import uuid
 from typing import Any
 
+import pytest
 from channels.layers import InMemoryChannelLayer
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from chat import driver, events, runs
+from chat.database import query, write
+from chat.models import ChatSession
 from tests.parts.in_process import InProcessSite
 from tests.parts.scripted_model import Call, ScriptedModel, Think
 from tests.parts.socket_client import Tab
@@ -139,3 +144,27 @@ async def test_over_a_layer_that_drops_doubles_and_reorders(inside: InProcessSit
     # A client of the first table never asks; its socket heals what the group lost all the same.
     assert [frame["seq"] for frame in legacy.frames if "seq" in frame] == [frame["seq"] for frame in truth]
     await inside.restart_driver()
+
+
+async def test_an_announcement_from_further_on_brings_what_was_missed(
+    inside: InProcessSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that never asks gets what an earlier announcement lost before what the later one tells, and each once."""
+    # Nobody drives: only messages are recorded.
+    monkeypatch.setattr(driver, "SWEEP_SECONDS", 3600)
+    user = await inside.user()
+    client = await inside.tab(user, resuming=False)
+    await client.until_frame("connected")
+    session = await query(ChatSession.objects.get)
+    accept = functools.partial(runs.accept, session.pk, message="hi", agent="writer", enable_reasoning=True)
+    await write(accept)
+    told = await write(accept)
+    for _ in range(2):
+        await events.announce(session.pk, told.recorded)
+    await client.until_frame(lambda frame: frame.get("seq") == 2, timeout=3)
+    await write(accept)
+    await events.announce(session.pk, told.recorded)
+    fourth = await write(accept)
+    await events.announce(session.pk, fourth.recorded)
+    await client.until_frame(lambda frame: frame.get("seq") == 4, timeout=3)
+    assert [frame["seq"] for frame in client.frames if "seq" in frame and frame["type"] == "message"] == [1, 2, 3, 4]
