@@ -123,15 +123,16 @@ async def test_a_message_during_a_run_waits_and_runs_next(inside: InProcessSite,
     await tab.until(lambda tab: bool(tab.runs[first].drafts))
     second = await tab.say("second")
     third = await tab.say("third")
+    fourth = await tab.say("fourth")
     assert tab.tab.runs[second].state == "queued"
     await tab.send("remove", run_id=second)
     await tab.until(lambda tab: tab.runs[second].state == "removed")
     await tab.send("remove", run_id=first)
     assert (await tab.until_frame("error"))["data"]["code"] == Code.UNKNOWN_RUN
     gate.set()
-    await tab.until_ended(third)
+    await tab.until_ended(fourth)
     started = [frame["run_id"] for frame in tab.tab.transcript() if frame["type"] == "reasoning_start"]
-    assert started == [first, third]
+    assert started == [first, third, fourth]
     assert [message.text for message in model.asked[1][1:]] == ["first", "one", "third"]
 
 
