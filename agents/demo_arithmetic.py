@@ -52,7 +52,7 @@ def expressions(text: str) -> list[str]:
             end = match.end()
         found += [term for part in _parted(tokens) if (term := _term(part)) is not None]
         # Past the word, so that no operator is found in the middle of one.
-        start = end if end > start else start + max(1, len(re.match(r"\w*", text[start:])[0]))  # type: ignore[index]
+        start = end if end > start else start + max(1, len(re.match(r"\w*", text[start:])[0]))  # type: ignore[index]  # always matches
     return found
 
 

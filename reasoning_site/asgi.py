@@ -10,7 +10,7 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reasoning_site.settings")
 pages = get_asgi_application()
 
-# Models can be imported from here on.
+# Models can be imported from here on, and not before: hence the imports below the code (E402).
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.sessions import CookieMiddleware  # noqa: E402
 
