@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from agents.steps import Step, StepType
 from chat import group, protocol
@@ -43,12 +43,12 @@ class Recorded:
 def append(run: Run, facts: Sequence[Fact]) -> list[Recorded]:
     """Record facts about a run, in order. Must be called in a transaction that holds the session by `lock`."""
     session = run.session
-    now = timezone.now()
     rows = []
     for fact in facts:
         session.head += 1
-        rows.append(_row(run, fact, seq=session.head, now=now))
+        rows.append(_row(run, fact, seq=session.head, now=now_of(session)))
     Event.objects.bulk_create(rows)
+    session.updated_at = now_of(session)
     session.save(update_fields=["head", "updated_at"])
     return [recorded(row) for row in rows]
 
@@ -60,7 +60,13 @@ def recorded(row: Event) -> Recorded:
 
 def lock(session_id: int) -> ChatSession:
     """The session's row, locked until the transaction ends: who appends to a session's log does so one after the other."""
-    return ChatSession.objects.select_for_update().get(pk=session_id)
+    return ChatSession.objects.select_for_update().annotate(now=Now()).get(pk=session_id)
+
+
+def now_of(session: ChatSession) -> datetime:
+    """The database's time when the session was locked: the clocks of servers and workers may differ, and have no say."""
+    now: datetime = session.now  # type: ignore[attr-defined] # annotated by `lock`
+    return now
 
 
 def lock_run(run_id: str, *, attempt: int | None = None) -> Run:

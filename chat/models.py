@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from agents.steps import StepType
 from chat.protocol import SESSION_ID
@@ -34,7 +35,7 @@ class ChatSession(models.Model):
     head = models.PositiveBigIntegerField(default=0)
     epoch = models.CharField(max_length=32, default=new_epoch)
     created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    updated_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         verbose_name = "session"
@@ -60,7 +61,8 @@ ACTIVE = (RunState.RUNNING, RunState.WAITING)
 class Run(models.Model):
     """One answer being worked out. `seq` is that of its message: a session's runs go in this order.
 
-    `attempt` counts who has driven it; only the latest may write (fencing).
+    `attempt` counts who has driven it; only the latest may write (fencing). `losses` counts those of them that were lost and
+    did not hand it over.
     `lease_until` is by the database's clock: a run that is active after it has lost its process.
     """
 
@@ -75,6 +77,7 @@ class Run(models.Model):
     enable_reasoning = models.BooleanField(default=True)
     state = models.CharField(max_length=16, choices=RunState, default=RunState.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
+    losses = models.PositiveIntegerField(default=0)
     worker = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     stop_asked_at = models.DateTimeField(null=True, blank=True)
@@ -82,7 +85,7 @@ class Run(models.Model):
     input_tokens = models.PositiveIntegerField(default=0)
     output_tokens = models.PositiveIntegerField(default=0)
     reasoning_tokens = models.PositiveIntegerField(default=0)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -97,7 +100,10 @@ class Run(models.Model):
                 name="ended_runs_have_an_end",
             ),
         ]
-        indexes = [models.Index(fields=["state", "lease_until"], name="run_state_lease")]
+        indexes = [
+            models.Index(fields=["state", "lease_until"], name="run_state_lease"),
+            models.Index(fields=["created_at"], name="run_created"),
+        ]
 
     def __str__(self) -> str:
         return str(self.id)
@@ -150,3 +156,44 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.session_id}#{self.seq} {self.step_type or self.type}"
+
+
+class Process(models.Model):
+    """A web server or a worker that lives, by the database's clock: `seen_at` is renewed for as long as it does."""
+
+    name = models.CharField(primary_key=True, max_length=64)
+    kind = models.CharField(max_length=8, choices=[("web", "web server"), ("worker", "worker")])
+    seen_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name_plural = "processes"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OpenSocket(models.Model):
+    """A socket of a user's at some web server; it goes with its process."""
+
+    process = models.ForeignKey(Process, on_delete=models.CASCADE, related_name="sockets")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="open_sockets")
+    opened_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.user_id}@{self.process_id}"
+
+
+class DailyUsage(models.Model):
+    """What a user's runs have used in one day (UTC), in tokens."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="daily_usage")
+    day = models.DateField()
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "daily usage"
+        constraints = [models.UniqueConstraint(fields=["user", "day"], name="one_usage_for_each_day")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.day}"

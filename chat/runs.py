@@ -11,7 +11,6 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import DateTimeField, Exists, ExpressionWrapper, OuterRef, QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from agents.steps import Step, Turn
 from chat import events
@@ -69,6 +68,7 @@ def accept(
         message=message,
         agent=agent,
         enable_reasoning=enable_reasoning,
+        created_at=events.now_of(session),
     )
     session.title = session.title or " ".join(message.split())[:TITLE_LENGTH]
     session.agent = agent
@@ -94,7 +94,7 @@ def claim(session_id: int, *, worker: str, model: str) -> Claimed | None:
     run.session = session
     run.state = RunState.RUNNING
     run.model = model
-    run.started_at = timezone.now()
+    run.started_at = events.now_of(session)
     run.save(update_fields=["state", "model", "started_at"])
     return begin_attempt(run, worker=worker, steps=())
 
@@ -223,7 +223,7 @@ def finish(
 
 def end(run: Run, *, state: RunState, steps: Sequence[Step], code: str = "", message: str = "") -> list[Recorded]:
     """Record a run's last steps and its end. Must be called in a transaction that holds the run."""
-    now = timezone.now()
+    now = events.now_of(run.session)
     events.add_usage(run, steps)
     run.refresh_from_db(fields=["input_tokens", "output_tokens", "reasoning_tokens"])
     run.state = state

@@ -9,6 +9,7 @@ from csp.constants import NONE, SELF
 
 from agents.model_choice import default_spec
 from reasoning_site import environment as env
+from reasoning_site.databases import database
 from reasoning_site.origins import full_origins
 from reasoning_site.secret_key import kept_secret_key
 
@@ -24,7 +25,12 @@ ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 # The site's own origin is always allowed; these are others that may open sockets to it and send forms.
 ALLOWED_ORIGINS = full_origins("ALLOWED_ORIGINS", env.items("ALLOWED_ORIGINS"))
 SIGN_UP = env.flag("SIGN_UP")
+DATABASE_URL = env.text("DATABASE_URL")
+DATABASE_SECONDS = env.number("DATABASE_SECONDS", 5)
+DATABASE_CONNECTIONS = int(env.number("DATABASE_CONNECTIONS", 12))
 REDIS_URL = env.text("REDIS_URL")
+# Where several processes can share a database, workers drive the runs.
+HAS_WORKERS = bool(DATABASE_URL)
 
 MODEL = env.text("MODEL") or default_spec(os.environ)
 OPENAI_BASE_URL = env.text("OPENAI_BASE_URL")
@@ -118,6 +124,9 @@ INSTALLED_APPS = [
     "chat",
     "reasoning_site",
 ]
+if HAS_WORKERS:
+    # Its migrations are PostgreSQL's.
+    INSTALLED_APPS.append("procrastinate.contrib.django")
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "reasoning_site.middleware.StaticFilesMiddleware",
@@ -147,17 +156,12 @@ TEMPLATES = [
     }
 ]
 DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": DATA_DIR / "glassbox.sqlite3",
-        # A transaction takes its write lock when it begins: one that reads first and writes later would fail with
-        # "database is locked" as soon as two run at once.
-        "OPTIONS": {
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 10,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-        },
-    }
+    "default": database(
+        DATABASE_URL,
+        sqlite=DATA_DIR / "glassbox.sqlite3",
+        seconds=DATABASE_SECONDS,
+        connections=DATABASE_CONNECTIONS,
+    )
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = {

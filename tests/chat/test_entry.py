@@ -65,7 +65,7 @@ async def test_signing_out_closes_that_logins_sockets(inside: InProcessSite) -> 
 
     other = InProcessTab(inside.application, await query(sign_in_elsewhere), "s-1")
     await other.open()
-    await other.until_frame("connected")
+    await other.until_frame("resumed")
     await asyncio.to_thread(lambda: other_browser.post("/accounts/logout/"))
     assert await other.until_closed(timeout=3) == Close.SIGNED_OUT
     await tab.send("ping")
