@@ -23,6 +23,8 @@ Agent: TypeAlias = "CompiledStateGraph[Any, RunContext, Any, Any]"
 
 Model: TypeAlias = "BaseChatModel"
 
+DEFAULT_QUEUE = "default"
+
 
 class UnknownAgent(LookupError):
     """No agent has that name; the message lists those that there are."""
@@ -30,13 +32,16 @@ class UnknownAgent(LookupError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSpec:
-    """An agent as it is chosen and described; `tools` are names in `agents.tools.TOOLS`."""
+    """An agent as it is chosen and described; `tools` are names in `agents.tools.TOOLS`, `queue` is that of the workers which
+    serve it.
+    """
 
     name: str
     title: str
     description: str
     prompt: str
     tools: tuple[str, ...]
+    queue: str = DEFAULT_QUEUE
 
 
 _MANNERS = """
@@ -101,6 +106,16 @@ def get(name: str) -> AgentSpec:
         return AGENTS[name]
     except KeyError:
         raise UnknownAgent(f"There is no agent “{name[:60]}”; there are {', '.join(AGENTS)}.") from None
+
+
+def queue_of(name: str) -> str:
+    """The queue of an agent's runs; that of an agent which is no longer there is the default."""
+    return AGENTS[name].queue if name in AGENTS else DEFAULT_QUEUE
+
+
+def queues() -> list[str]:
+    """The queues that there are."""
+    return sorted({spec.queue for spec in AGENTS.values()})
 
 
 def build(

@@ -15,7 +15,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import DatabaseError, InterfaceError
 
 from agents import registry
-from chat import access, driver, events, group, logins, protocol, runs
+from chat import access, events, group, logins, protocol, remote, runs
 from chat.database import query, write
 from chat.feed import Feed
 from chat.limits import Flood, Pace
@@ -187,12 +187,12 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                 client_id=accepted.client_id, run_id=accepted.run_id, state=accepted.state, duplicate=accepted.duplicate
             )
         )
-        driver.current().wake(self.session.pk)
+        remote.wake(self.session.pk)
         await events.announce(self.session.pk, accepted.recorded)
         await self.feed.catch_up()
 
     async def _interrupt(self, run_id: str | None) -> None:
-        stopping = await driver.stop(self.session.pk, run_id)
+        stopping = await remote.stop(self.session.pk, run_id)
         if stopping.run_id is None:
             await self.feed.send(protocol.interrupted(run_id=None))
         else:
@@ -273,7 +273,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
 
     async def _want_drafts(self) -> None:
         if self.channel_layer is not None:
-            await driver.want_drafts(self.session.pk, self.channel_name)
+            await remote.want_drafts(self.session.pk, self.channel_name)
 
     async def _send(self, text: str) -> None:
         if self.left:

@@ -16,6 +16,8 @@ T = TypeVar("T")
 # socket. Here they share a few; those that write have their own, since on SQLite each may wait long for the one before.
 _READING: Final = ThreadPoolExecutor(max_workers=6, thread_name_prefix="database-reading")
 _WRITING: Final = ThreadPoolExecutor(max_workers=4, thread_name_prefix="database-writing")
+# A lease that is renewed too late is a run that is taken over: it never waits behind what others write.
+_HOLDING: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database-holding")
 
 
 async def query(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -26,6 +28,11 @@ async def query(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 async def write(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function that writes to the database and return what it returns. It is a transaction only if it opens one."""
     return await _run(_WRITING, lambda: function(*args, **kwargs))
+
+
+async def hold(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that writes what can't wait for other writers, and return what it returns."""
+    return await _run(_HOLDING, lambda: function(*args, **kwargs))
 
 
 async def _run(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:

@@ -24,34 +24,41 @@ from django.db import InterfaceError, OperationalError
 
 from agents import registry
 from agents.model_choice import describe
-from chat import events, group, recovery, runs
-from chat.database import query, write
+from chat import events, group, recovery, run_queue, runs
+from chat.database import hold, query, write
 
 if TYPE_CHECKING:
     from chat.driving import Driving
 
 logger = logging.getLogger(__name__)
 
-SWEEP_SECONDS = 2.0
+# Messages that nobody took up are looked for at every so manieth look for lost runs: the queue delivers, this is for its losses.
+WAITING_SWEEPS = 4
 LISTEN_AGAIN_SECONDS = 2.0
-PROBE_SECONDS = 1.0
 
 
 class Driver:
-    """See the module. `wake` is how a message that was just recorded gets its run going."""
+    """See the module. `wake` is how a message that was just recorded gets its run going where this process drives runs itself;
+    `drive` is how a worker does it. `capacity` bounds the runs that are driven at once.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, capacity: int | None = None) -> None:
         self.worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
         self._driving: dict[str, Driving] = {}
+        self._room = asyncio.Semaphore(capacity) if capacity else contextlib.nullcontext()
         self._reachable: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._channel = ""
         self._agents: dict[str, registry.Agent] = {}
         self._awake: set[int] = set()
         self._taking_over: set[str] = set()
+        self._suspected: set[tuple[str, int]] = set()
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._model: registry.Model | None = None
-        # Where no layer connects processes, there is only this one: what it does not hold, nobody does.
-        self._alone = None if settings.REDIS_URL else self.worker
+        # Where nothing connects processes, there is only this one: what it does not hold, nobody does.
+        self._alone = None if settings.REDIS_URL or settings.HAS_WORKERS else self.worker
 
     def start(self) -> None:
         """Begin to watch, sweep and listen. Called once, in the event loop that the driver lives in."""
@@ -59,8 +66,6 @@ class Driver:
         self._spawn(self._watch())
         self._spawn(self._sweep())
         self._spawn(self._listen())
-        if settings.REDIS_URL:
-            self._spawn(self._probe())
 
     async def close(self) -> None:
         """Leave everything as a killed process would: whatever runs is found by its lease."""
@@ -68,16 +73,44 @@ class Driver:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def drain(self, seconds: float) -> None:
+        """Begin nothing new; let each run go on to its next step, or its end if that comes first, and hand it over. What has not
+        come so far after so many seconds is cut and handed over as it is.
+        """
+        self._draining = True
+        for driving in list(self._driving.values()):
+            driving.hand_over()
+        await self._until_idle(seconds)
+        for driving in list(self._driving.values()):
+            driving.hand_over(at_once=True)
+        await self._until_idle(settings.DATABASE_SECONDS)
+
+    async def _until_idle(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+
+    @property
+    def active(self) -> int:
+        """How many runs it drives."""
+        return len(self._driving)
+
     def wake(self, session_id: int) -> None:
         """Drive the session's queued runs, one after the other, if nobody does so already."""
-        if session_id not in self._awake:
+        if session_id not in self._awake and not self._draining:
             self._awake.add(session_id)
             self._spawn(self._drive_session(session_id))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    async def drive(self, run_id: str) -> None:
+        """Drive this run to its end if it is its turn and nobody does so already. Cancelled, it leaves the run to go on here."""
+        task = self._spawn(self._drive_run(run_id))
+        await asyncio.wait([task])
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -94,29 +127,52 @@ class Driver:
     async def _drive_session(self, session_id: int) -> None:
         try:
             await self._warm_up()
-            while await self._drive_next(session_id):
+            while not self._draining and await self._drive_next(session_id):
                 pass
         finally:
             self._awake.discard(session_id)
 
-    async def _drive_next(self, session_id: int) -> bool:
-        """Drive the session's next queued run to its end; False where there is none."""
-        claimed = await write(runs.claim, session_id, worker=self.worker, model=describe(settings.MODEL))
+    async def _drive_next(self, session_id: int, run_id: str | None = None) -> bool:
+        """Drive the session's next queued run to its end; False where there is none, or another than the named one."""
+        model = describe(settings.MODEL)
+        claimed = await write(runs.claim, session_id, worker=self.worker, model=model, run_id=run_id)
         if claimed is None:
             return False
         await self._drive(claimed)
         return True
+
+    async def _drive_run(self, run_id: str) -> None:
+        await self._warm_up()
+        async with self._room:
+            if run_id in self._driving:
+                return
+            with _survived("drive a run"):
+                if self._draining:
+                    await write(run_queue.enqueue_unfinished, run_id)
+                    return
+                attempt = await query(recovery.attempt_at, run_id)
+                if attempt is not None:
+                    await self._take_over(run_id, attempt)
+                    return
+                session_id = await query(runs.session_of, run_id)
+                if session_id is not None:
+                    await self._drive_next(session_id, run_id)
 
     async def _drive(self, claimed: runs.Claimed) -> None:
         from chat.driving import Driving
 
         driving = Driving(claimed)
         self._driving[driving.run_id] = driving
+        self._idle.clear()
+        if self._draining:
+            driving.hand_over()
         try:
             await self._become_reachable(driving)
             await driving.drive(self._agent(driving))
         finally:
             del self._driving[driving.run_id]
+            if not self._driving:
+                self._idle.set()
             await self._become_unreachable(driving)
 
     async def _agent(self, driving: Driving) -> registry.Agent:
@@ -149,7 +205,6 @@ class Driver:
             logger.warning("Run %s goes on here, attempt %d", run_id, found.run.attempt)
             await self._warm_up()
             await self._drive(found)
-            self.wake(found.run.session_id)
 
     # --- being reached: stop, and drafts for those who come in the middle ---
 
@@ -204,7 +259,7 @@ class Driver:
 
     async def _renew(self) -> None:
         driven = list(self._driving.values())
-        held = await write(runs.renew, [driving.run_id for driving in driven], worker=self.worker)
+        held = await hold(runs.renew, [driving.run_id for driving in driven], worker=self.worker)
         for driving in driven:
             if driving.run_id not in held:
                 driving.let_go()
@@ -214,17 +269,38 @@ class Driver:
     # --- sweeping: runs that lost their process, messages that nobody took up ---
 
     async def _sweep(self) -> None:
+        swept = 0
         while True:
-            with _survived("look for lost runs"):
-                for run_id, attempt in await query(recovery.abandoned, mine_alone=self._alone):
-                    # A run of its own that it could not renew in time, it renews: the process is there.
-                    if run_id not in self._driving and run_id not in self._taking_over:
-                        self._taking_over.add(run_id)
-                        self._spawn(self._survive_taking_over(run_id, attempt))
-            with _survived("look for waiting messages"):
-                for session_id in await query(runs.sessions_waiting):
-                    self.wake(session_id)
-            await asyncio.sleep(SWEEP_SECONDS)
+            if not self._draining:
+                with _survived("look for lost runs"):
+                    await self._sweep_lost()
+                if swept % WAITING_SWEEPS == 0:
+                    with _survived("look for waiting messages"):
+                        await self._sweep_waiting()
+            swept += 1
+            await asyncio.sleep(settings.SWEEP_SECONDS)
+
+    async def _sweep_lost(self) -> None:
+        lost = set(await query(recovery.abandoned, mine_alone=self._alone))
+        # Seen twice: after a database that was away, every lease has passed, and whoever lives needs a moment to renew.
+        certain = lost if self._alone else lost & self._suspected
+        self._suspected = lost
+        for run_id, attempt in certain:
+            # A run of its own that it could not renew in time, it renews: the process is there.
+            if run_id in self._driving or run_id in self._taking_over:
+                continue
+            if settings.HAS_WORKERS:
+                await write(run_queue.enqueue_unfinished, run_id)
+            else:
+                self._taking_over.add(run_id)
+                self._spawn(self._survive_taking_over(run_id, attempt))
+
+    async def _sweep_waiting(self) -> None:
+        if settings.HAS_WORKERS:
+            await write(run_queue.enqueue_forgotten)
+        else:
+            for session_id in await query(runs.sessions_waiting):
+                self.wake(session_id)
 
     async def _survive_taking_over(self, run_id: str, attempt: int) -> None:
         try:
@@ -232,12 +308,9 @@ class Driver:
                 await self._take_over(run_id, attempt)
         finally:
             self._taking_over.discard(run_id)
-
-    async def _probe(self) -> None:
-        """Find out that the layer is away before somebody's announcement is lost, so that sockets ask meanwhile."""
-        while True:
-            await group.layer_answers()
-            await asyncio.sleep(PROBE_SECONDS)
+        session_id = await query(runs.session_of, run_id)
+        if session_id is not None:
+            self.wake(session_id)
 
 
 @contextlib.contextmanager
@@ -258,30 +331,16 @@ _drivers: WeakKeyDictionary[asyncio.AbstractEventLoop, Driver] = WeakKeyDictiona
 
 def current() -> Driver:
     """The driver of the running event loop, started on first use."""
-    loop = asyncio.get_running_loop()
-    if loop not in _drivers:
-        _drivers[loop] = Driver()
-        _drivers[loop].start()
-    return _drivers[loop]
+    return _drivers.get(asyncio.get_running_loop()) or begin(Driver())
+
+
+def begin(driver: Driver) -> Driver:
+    """Start a driver as that of the running event loop."""
+    _drivers[asyncio.get_running_loop()] = driver
+    driver.start()
+    return driver
 
 
 def forget() -> None:
     """Let the next call of `current` make a new driver, after this loop's was closed."""
     _drivers.pop(asyncio.get_running_loop(), None)
-
-
-async def stop(session_id: int, run_id: str | None = None) -> runs.Stopping:
-    """Record that a run of the session is to stop (see `runs.stop`) and tell whoever drives it.
-
-    The run has ended when its end is recorded.
-    """
-    stopping = await write(runs.stop, session_id, run_id)
-    await events.announce(session_id, stopping.recorded)
-    if stopping.run_id and not stopping.recorded:
-        await group.tell(group.of_driver(session_id), {"type": "stop.wanted", "session": session_id})
-    return stopping
-
-
-async def want_drafts(session_id: int, channel: str) -> None:
-    """Ask whoever drives the session's run to send its drafts so far to a channel."""
-    await group.tell(group.of_driver(session_id), {"type": "drafts.wanted", "session": session_id, "channel": channel})

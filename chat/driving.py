@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -41,7 +41,8 @@ class Ending:
 
 
 class Driving:
-    """A claimed run, driven by `drive`. `stop` ends it as its user asked, `let_go` leaves it to whoever took it over.
+    """A claimed run, driven by `drive`. `stop` ends it as its user asked, `hand_over` leaves it to another worker, `let_go` to
+    whoever took it over.
 
     A run that was taken over goes on after `iterations` of the model, with `replayed` in place of the next where the last one
     asked for tools that have not answered.
@@ -62,8 +63,11 @@ class Driving:
         self._so_far, self.replayed = history.resumed(steps)
         self.iterations = steps[-1].iteration if steps else 0
         self._mapper = Mapper(next_step=self._recorded_steps + 1, iterations=self.iterations, replayed=self.replayed)
-        self._thinking: asyncio.Task[None] | None = None
+        # Calls of tools without a recorded result: a run is not handed over in the middle of them, if it can be helped.
+        self._at_work = {call["id"] for call in self.replayed.tool_calls} if self.replayed else set[str | None]()
+        self._thinking: asyncio.Task[bool] | None = None
         self._stopping = False
+        self._leaving = False
         self._superseded = False
         self._ending = False
 
@@ -78,8 +82,13 @@ class Driving:
             ending = await self._outcome(agent)
             self._ending = True
             telling.cancel()
-            if ending is not None:
-                await self._end(ending)
+            match ending:
+                case Ending():
+                    await self._end(ending)
+                case "handed over":
+                    await self._persist(partial(runs.hand_over, self.run_id, attempt=self.claimed.run.attempt))
+                case "superseded":
+                    pass
         except events.Superseded as error:
             logger.warning("Superseded: %s", error)
         finally:
@@ -92,6 +101,12 @@ class Driving:
             self._stopping = True
             self._cut()
 
+    def hand_over(self, *, at_once: bool = False) -> None:
+        """This process is to end: let another go on after the next step, or at once from the last one that is recorded."""
+        self._leaving = True
+        if at_once and not self._ending:
+            self._cut()
+
     def let_go(self) -> None:
         """Somebody else holds the run now: stop thinking and write nothing more."""
         if not self._ending:
@@ -102,30 +117,33 @@ class Driving:
         if self._thinking is not None:
             self._thinking.cancel()
 
-    async def _outcome(self, agent: Awaitable[registry.Agent]) -> Ending | None:
-        """Let the agent think to its end and say how the run ends; None where it is no longer ours to end."""
+    async def _outcome(self, agent: Awaitable[registry.Agent]) -> Ending | Literal["handed over", "superseded"]:
+        """Let the agent think to its end and say how the run ends, or that it is not ours to end."""
         self._thinking = asyncio.create_task(self._think(agent))
         if self._stopping or self._superseded:
             self._cut()
         try:
             await asyncio.wait([self._thinking])
-            self._thinking.result()
+            if not self._thinking.result():
+                return "handed over"
         except asyncio.CancelledError:
             if self._superseded:
-                return None
-            if not self._stopping:
-                raise
-            return Ending(RunState.STOPPED)
+                return "superseded"
+            if self._stopping:
+                return Ending(RunState.STOPPED)
+            if self._leaving:
+                return "handed over"
+            raise
         except events.Superseded:
-            return None
+            return "superseded"
         except Exception as error:
             failure = failures.explain(error, run_seconds=settings.RUN_SECONDS)
             logger.warning("Run %s failed: %s", self.run_id, failure.code, exc_info=error)
             return Ending(RunState.FAILED, failure.code, failure.message)
         return Ending(RunState.COMPLETED)
 
-    async def _think(self, agent: Awaitable[registry.Agent]) -> None:
-        """Run the agent to its end, recording each step before it is announced."""
+    async def _think(self, agent: Awaitable[registry.Agent]) -> bool:
+        """Run the agent to its end, recording each step before it is announced; False where another worker is to go on."""
         conversation = history.messages(self.claimed.turns, ask=self.claimed.run.message) + self._so_far
         context = RunContext(search_sessions=self._search)
         async with asyncio.timeout(settings.RUN_SECONDS):
@@ -144,11 +162,19 @@ class Driving:
                     if steps:
                         # Not cut between the commit and the announcement: the end must know which steps stand.
                         await uncut(self._record(steps))
+                        if self._leaving and not self._at_work and steps[-1].type is not StepType.FINAL_ANSWER:
+                            return False
+        return True
 
     async def _record(self, steps: list[Step]) -> None:
         record = partial(events.record_steps, self.run_id, attempt=self.claimed.run.attempt, steps=steps)
         recorded = await self._persist(record)
         self._recorded_steps = steps[-1].number
+        for step in steps:
+            if step.type is StepType.TOOL_USE:
+                self._at_work.add(step.call_id)
+            else:
+                self._at_work.discard(step.call_id)
         self.drafts.recorded(steps[-1].number)
         await events.announce(self.session_id, recorded)
 

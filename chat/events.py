@@ -208,6 +208,7 @@ def frames(row: Event) -> list[str]:
                     attempt=row.attempt,
                     agent=run.agent,
                     model=row.data["model"],
+                    reason=row.data.get("reason", ""),
                     message=run.message,
                     enable_reasoning=run.enable_reasoning,
                     timestamp=timestamp,

@@ -328,11 +328,14 @@ def reasoning_start(
     attempt: int,
     agent: str,
     model: str,
+    reason: str,
     message: str,
     enable_reasoning: bool,
     timestamp: float,
 ) -> str:
-    """A run, or a later attempt at it, begins; the drafts of earlier attempts are void."""
+    """A run, or a later attempt at it, begins; the drafts of earlier attempts are void. For a later one, `reason` says what
+    became of the process before: `lost` or `handed_over`.
+    """
     data = {
         "agent": agent,
         "message": message,
@@ -341,6 +344,8 @@ def reasoning_start(
         "attempt": attempt,
         "timestamp": timestamp,
     }
+    if reason:
+        data["reason"] = reason
     return encode("reasoning_start", data, seq=seq, run_id=run_id)
 
 

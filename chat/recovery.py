@@ -24,6 +24,11 @@ def abandoned(*, mine_alone: str | None = None) -> list[tuple[str, int]]:
     return [(str(pk), attempt) for pk, attempt in found]
 
 
+def attempt_at(run_id: str) -> int | None:
+    """The attempt at an active run, None for any other: it is to be taken over, if it may be, and not begun."""
+    return Run.objects.filter(pk=run_id, state__in=ACTIVE).values_list("attempt", flat=True).first()
+
+
 def _is_lost(mine_alone: str | None) -> Q:
     lost = Q(lease_until__lt=Now()) | Q(lease_until=None)
     return lost if mine_alone is None else lost | ~Q(worker=mine_alone)
@@ -39,18 +44,23 @@ class Ended:
 
 @transaction.atomic
 def take_over(run_id: str, *, attempt: int, worker: str, mine_alone: str | None = None) -> runs.Claimed | Ended:
-    """Take a run that has lost its process, to go on from the log; or end it, where that is all that is left to do.
+    """Take a run that has lost its process or was handed over, to go on from the log; or end it, where that is all that is
+    left to do.
 
-    Whoever drove it is refused from now on. Raises `Superseded` where it is no longer lost: ended, taken over, or its lease
-    renewed.
+    Whoever drove it is refused from now on. Raises `Superseded` where it is not free: ended, taken over, or its lease renewed.
     """
     run = events.lock_run(run_id, attempt=attempt)
     if not Run.objects.filter(_is_lost(mine_alone), pk=run.pk).exists():
         raise events.Superseded(f"run {run_id}: attempt {attempt} lives")
+    reason = "handed_over"
+    if run.lease_until is not None:
+        reason = "lost"
+        run.losses += 1
+        run.save(update_fields=["losses"])
     steps = [events.step_of(event) for event in run.events.filter(type=EventType.STEP).order_by("step")]
     ending = _only_ending(run, steps)
     if ending is None:
-        return runs.begin_attempt(run, worker=worker, steps=steps)
+        return runs.begin_attempt(run, worker=worker, steps=steps, reason=reason)
     run.attempt += 1
     run.save(update_fields=["attempt"])
     return Ended(session_id=run.session_id, recorded=ending())
@@ -87,7 +97,7 @@ def _only_ending(run: Run, steps: list[Step]) -> Callable[[], list[Recorded]] | 
         code = FailureCode.OUTCOME_UNKNOWN
         names = ", ".join(use.tool_name for use in unsafe)
         message = f"Whether {names} has done its work is not known. See for yourself, then try again if it has not."
-    elif run.attempt >= settings.ATTEMPTS:
+    elif run.losses >= settings.ATTEMPTS:
         code = FailureCode.LOST
         message = (
             "The processes that were working on this answer are gone. Nothing that was recorded is lost; try again."

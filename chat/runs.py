@@ -1,4 +1,4 @@
-"""The life of a run in the database: accept, claim, renew, stop, finish, recover. Each function is one transaction."""
+"""The life of a run in the database: accept, claim, renew, stop, hand over, finish. Each function is one transaction."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import DateTimeField, Exists, ExpressionWrapper, OuterRef, QuerySet
+from django.db.models import DateTimeField, ExpressionWrapper, QuerySet
 from django.db.models.functions import Now
 
 from agents.steps import Step, Turn
-from chat import events
+from chat import events, run_queue
 from chat.events import Fact, Recorded
 from chat.models import ACTIVE, ChatSession, Event, EventType, Run, RunState
 from chat.protocol import Code, Refused
@@ -74,6 +74,7 @@ def accept(
     session.agent = agent
     session.save(update_fields=["title", "agent"])
     recorded = events.append(run, [Fact(type=EventType.MESSAGE)])
+    run_queue.enqueue_next(session.pk)
     return Accepted(run_id=str(run.pk), client_id=client_id, state=run.state, duplicate=False, recorded=recorded)
 
 
@@ -82,14 +83,16 @@ def _kept(session: ChatSession) -> QuerySet[Run]:
 
 
 @transaction.atomic
-def claim(session_id: int, *, worker: str, model: str) -> Claimed | None:
-    """Start the session's next queued run, for this worker; None where none waits or one is active."""
+def claim(session_id: int, *, worker: str, model: str, run_id: str | None = None) -> Claimed | None:
+    """Start the session's next queued run, for this worker; None where none waits or one is active, or where another run than
+    the named one is next.
+    """
     session = events.lock(session_id)
     runs = Run.objects.filter(session=session)
     if runs.filter(state__in=ACTIVE).exists():
         return None
     run = runs.filter(state=RunState.QUEUED).order_by("seq").first()
-    if run is None:
+    if run is None or run_id not in (None, str(run.pk)):
         return None
     run.session = session
     run.state = RunState.RUNNING
@@ -99,13 +102,29 @@ def claim(session_id: int, *, worker: str, model: str) -> Claimed | None:
     return begin_attempt(run, worker=worker, steps=())
 
 
-def begin_attempt(run: Run, *, worker: str, steps: Sequence[Step]) -> Claimed:
-    """Give the run to a worker, to go on after these steps. Must be called in a transaction that holds the run."""
+def begin_attempt(run: Run, *, worker: str, steps: Sequence[Step], reason: str = "") -> Claimed:
+    """Give the run to a worker, to go on after these steps. Must be called in a transaction that holds the run.
+
+    `reason` says why it is not the first attempt: the process before was `lost`, or it was `handed_over`.
+    """
     run.attempt += 1
     run.save(update_fields=["attempt"])
     _take(Run.objects.filter(pk=run.pk), worker=worker)
-    recorded = events.append(run, [Fact(type=EventType.RUN_START, data={"model": run.model})])
+    data = {"model": run.model} | ({"reason": reason} if reason else {})
+    recorded = events.append(run, [Fact(type=EventType.RUN_START, data=data)])
     return Claimed(run=run, owner_id=run.session.owner_id, turns=_turns(run), steps=steps, recorded=recorded)
+
+
+@transaction.atomic
+def hand_over(run_id: str, *, attempt: int, again: bool = False) -> list[Recorded]:
+    """Let go of a run that another worker is to go on with. Raises `events.Superseded` where somebody else has it already.
+
+    `again` makes no difference: what was written is found as it is to be.
+    """
+    run = events.lock_run(run_id, attempt=attempt)
+    Run.objects.filter(pk=run.pk).update(worker="", lease_until=None)
+    run_queue.enqueue(run_id, agent=run.agent)
+    return []
 
 
 def _take(runs: QuerySet[Run], *, worker: str) -> int:
@@ -243,11 +262,16 @@ def end(run: Run, *, state: RunState, steps: Sequence[Step], code: str = "", mes
     if code:
         data |= {"code": code, "message": message}
     facts = [Fact(type=EventType.STEP, step=step) for step in steps]
-    return events.append(run, [*facts, Fact(type=EventType.RUN_END, data=data)])
+    recorded = events.append(run, [*facts, Fact(type=EventType.RUN_END, data=data)])
+    run_queue.enqueue_next(run.session_id)
+    return recorded
 
 
 def sessions_waiting() -> list[int]:
     """Sessions in which a run is queued and none is active."""
-    active = Run.objects.filter(session=OuterRef("session"), state__in=ACTIVE)
-    waiting = Run.objects.filter(state=RunState.QUEUED).exclude(Exists(active))
-    return list(waiting.order_by().values_list("session_id", flat=True).distinct())
+    return list(run_queue.first_waiting().values_list("session_id", flat=True))
+
+
+def session_of(run_id: str) -> int | None:
+    """The session of a run, if the run is there."""
+    return Run.objects.filter(pk=run_id).values_list("session_id", flat=True).first()

@@ -1,4 +1,4 @@
-"""The ASGI application: pages by Django, sockets by Channels. Its first request starts the driver of runs."""
+"""The ASGI application: pages by Django, sockets by Channels. Its first request starts what runs beside requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pages = get_asgi_application()
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.sessions import CookieMiddleware  # noqa: E402
 
-from chat import driver  # noqa: E402
+from chat import remote  # noqa: E402
 from chat.routing import websocket_urlpatterns  # noqa: E402
 from reasoning_site.same_origin import SameOrigin, close_unknown  # noqa: E402
 
@@ -25,5 +25,5 @@ routes = ProtocolTypeRouter(
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """What Daphne calls for every request and every socket."""
-    driver.current()
+    remote.start()
     await routes(scope, receive, send)

@@ -1,0 +1,56 @@
+"""What is asked of whoever drives a session's run, in this process or in a worker: to begin, to stop, to tell its drafts."""
+
+from __future__ import annotations
+
+import asyncio
+
+from django.conf import settings
+
+from chat import driver, events, group, runs
+from chat.database import write
+
+PROBE_SECONDS = 1.0
+
+_probing: set[asyncio.Task[None]] = set()
+
+
+def start() -> None:
+    """Begin what a web process does beside its requests: drive runs where no worker does, and try the channel layer. Calling it
+    again does nothing.
+    """
+    if not settings.HAS_WORKERS:
+        driver.current()
+    if settings.REDIS_URL and not any(task.get_loop() is asyncio.get_running_loop() for task in _probing):
+        task = asyncio.create_task(_probe())
+        _probing.add(task)
+        task.add_done_callback(_probing.discard)
+
+
+async def _probe() -> None:
+    """Find out that the layer is away before somebody's announcement is lost, so that sockets ask meanwhile."""
+    while True:
+        await group.layer_answers()
+        await asyncio.sleep(PROBE_SECONDS)
+
+
+def wake(session_id: int) -> None:
+    """A message was recorded. Where workers drive, it is in their queue since then."""
+    if not settings.HAS_WORKERS:
+        driver.current().wake(session_id)
+
+
+async def stop(session_id: int, run_id: str | None = None) -> runs.Stopping:
+    """Record that a run of the session is to stop (see `runs.stop`) and tell whoever drives it.
+
+    The run has ended when its end is recorded.
+    """
+    stopping = await write(runs.stop, session_id, run_id)
+    await events.announce(session_id, stopping.recorded)
+    if stopping.run_id and not stopping.recorded:
+        await group.tell(group.of_driver(session_id), {"type": "stop.wanted", "session": session_id})
+    return stopping
+
+
+async def want_drafts(session_id: int, channel: str) -> None:
+    """Ask whoever drives the session's run to send its drafts so far to a channel."""
+    await group.tell(group.of_driver(session_id), {"type": "drafts.wanted", "session": session_id, "channel": channel})

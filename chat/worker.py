@@ -1,0 +1,89 @@
+"""A worker: takes runs from the queue and drives them, hundreds at once in one event loop.
+
+The queue only brings them. Whether a run may be driven, and by whom, the database says (`runs.claim`, `recovery.take_over`), so a
+job that is lost, late or doubled does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+
+from django.conf import settings
+from procrastinate import App
+from procrastinate.contrib.django import app
+from procrastinate.contrib.django.utils import connector_params
+from procrastinate.psycopg_connector import PsycopgConnector
+from procrastinate.worker import Worker
+
+from chat import driver
+
+logger = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 1.0
+HEARTBEAT_SECONDS = 5.0
+STALLED_SECONDS = 20.0
+CONNECTIONS = 4
+
+
+async def work(
+    *, concurrency: int, queues: Sequence[str] | None, ready: Callable[[str], None], stop: asyncio.Event
+) -> None:
+    """Take and drive runs until `stop` is set, then drain. `ready` is told the worker's name once it takes runs.
+
+    `concurrency` bounds the runs at once; None for `queues` is all of them. A database that is away is waited for.
+    """
+    mine = driver.begin(driver.Driver(capacity=concurrency))
+    taking = asyncio.create_task(_keep_taking(concurrency=concurrency, queues=queues, name=mine.worker, ready=ready))
+    try:
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait([taking, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        taking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await taking
+        logger.info("Draining: %d runs are under way", mine.active)
+        await mine.drain(settings.GRACE_SECONDS)
+    finally:
+        await mine.close()
+        driver.forget()
+
+
+async def _keep_taking(
+    *, concurrency: int, queues: Sequence[str] | None, name: str, ready: Callable[[str], None]
+) -> None:
+    """Take runs from the queue, again and again for as long as the database comes back."""
+    is_first = True
+    while True:
+        connector = PsycopgConnector(
+            kwargs=connector_params(), min_size=1, max_size=CONNECTIONS, timeout=settings.DATABASE_SECONDS
+        )
+        with app.replace_connector(connector) as queue:
+            try:
+                async with queue.open_async():
+                    taking = _worker(queue, concurrency=concurrency, queues=queues, name=name)
+                    if is_first:
+                        ready(name)
+                        is_first = False
+                    await taking.run()  # type: ignore[no-untyped-call] # it has no return type
+            except Exception as error:  # noqa: BLE001 - whatever ends the taking, the runs under way go on and it begins anew
+                logger.warning("The worker takes no runs for a moment: %s", type(error).__name__)
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+def _worker(queue: App, *, concurrency: int, queues: Sequence[str] | None, name: str) -> Worker:
+    return Worker(
+        app=queue,
+        queues=queues,
+        name=name,
+        concurrency=concurrency,
+        fetch_job_polling_interval=settings.PICKUP_SECONDS,
+        # The driver keeps the runs; the queue's own tasks need not be waited for.
+        shutdown_graceful_timeout=0,
+        delete_jobs="always",
+        install_signal_handlers=False,
+        update_heartbeat_interval=HEARTBEAT_SECONDS,
+        stalled_worker_timeout=STALLED_SECONDS,
+    )
