@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import openai
+import psycopg
 import pytest
 import redis
 from openai.types.chat import ChatCompletionChunk
 
+from tests.parts import family
 from tests.parts.child import Child, DiedEarly
 from tests.parts.model_script import (
     Attempts,
@@ -30,6 +34,7 @@ from tests.parts.model_script import (
     stepped,
 )
 from tests.parts.model_server import ModelServer
+from tests.parts.postgres_server import PostgresServer
 from tests.parts.redis_server import RedisServer
 from tests.parts.site_process import NewSite, Site
 from tests.parts.socket_client import open_socket, open_tab
@@ -50,10 +55,7 @@ class TestChild:
             pid = int(process.stdout.readline())
             os.kill(pid, 0)
             process.kill()
-        deadline = time.monotonic() + 5
-        while _is_alive(pid):
-            assert time.monotonic() < deadline, "the child outlived its test run"
-            time.sleep(0.01)
+        _wait_until_gone([pid])
 
     def test_says_what_a_process_wrote_that_died_early(self, tmp_path: Path) -> None:
         child = Child([sys.executable, "-c", "raise SystemExit('no such luck')"], log=tmp_path / "log")
@@ -75,6 +77,62 @@ class TestRedisServer:
                 client.ping()
             own_redis.resume()
             assert client.ping()
+
+
+class TestPostgresServer:
+    def test_keeps_what_was_committed_over_a_kill_and_its_port(self, own_postgres: PostgresServer) -> None:
+        own_postgres.query("CREATE TABLE told (number int)")
+        for number in range(20):
+            own_postgres.query("INSERT INTO told VALUES (%s)", number)
+            if number % 5 == 0:
+                own_postgres.restart()
+        own_postgres.stop()
+        with pytest.raises(psycopg.OperationalError):
+            own_postgres.query("SELECT 1")
+        own_postgres.start()
+        assert own_postgres.query("SELECT number FROM told ORDER BY 1") == [{"number": n} for n in range(20)]
+
+    def test_answers_nothing_while_it_is_paused(self, own_postgres: PostgresServer) -> None:
+        with psycopg.connect(own_postgres.url, autocommit=True) as connection:
+            own_postgres.pause()
+            # An old connection has a process of its own, which must be silent, too.
+            threading.Timer(0.2, own_postgres.resume).start()
+            begun = time.monotonic()
+            connection.execute("SELECT 1")
+            assert time.monotonic() - begun > 0.15
+
+    def test_copies_a_database(self, postgres_server: PostgresServer) -> None:
+        original = postgres_server.new_database()
+        original.query("CREATE TABLE told AS SELECT 1 AS number")
+        copy = postgres_server.new_database(template=original)
+        copy.query("UPDATE told SET number = 2")
+        assert (original.query("TABLE told"), copy.query("TABLE told")) == ([{"number": 1}], [{"number": 2}])
+
+    @pytest.mark.parametrize("paused", [False, True], ids=["running", "paused"])
+    def test_dies_with_a_test_run_that_is_killed(self, paused: bool) -> None:
+        run = (
+            "import time\n"
+            "from tests.parts import family\n"
+            "from tests.parts.postgres_server import PostgresServer\n"
+            "server = PostgresServer()\n"
+            "server.start()\n"
+            "print(server.folder)\n"
+            "print(server.pid, *family.children(server.pid), flush=True)\n"
+            f"{'server.pause()' if paused else ''}\n"
+            "print(flush=True)\n"
+            "time.sleep(600)"
+        )
+        with subprocess.Popen([sys.executable, "-c", run], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            folder = process.stdout.readline().strip()
+            pids = [int(pid) for pid in process.stdout.readline().split()]
+            assert len(pids) > 3
+            assert process.stdout.readline() == "\n"
+            process.kill()
+        try:
+            _wait_until_gone(pids)
+        finally:
+            shutil.rmtree(folder)
 
 
 class TestModelServer:
@@ -194,14 +252,11 @@ class TestSite:
             new_site(MAX_ITERATIONS="many")
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # Nobody may have waited for it yet.
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+def _wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 5
+    while left := [pid for pid in pids if family.is_alive(pid)]:
+        assert time.monotonic() < deadline, f"{left} outlived their test run"
+        time.sleep(0.01)
 
 
 async def _chunks(server: ModelServer, message: str) -> list[ChatCompletionChunk]:

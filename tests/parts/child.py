@@ -91,9 +91,18 @@ class Child:
 
     def term(self, *, timeout: float = 20) -> int:
         """Ask it to end, and return its exit code; killed, and an error, when it has not ended in time."""
-        self.process.terminate()
+        return self._end(signal.SIGTERM, timeout)
+
+    def interrupt(self, *, timeout: float = 20) -> int:
+        """As `term`, with SIGINT: what Ctrl-C sends."""
+        return self._end(signal.SIGINT, timeout)
+
+    def _end(self, number: int, timeout: float) -> int:
+        self.process.send_signal(number)
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise DiedEarly(f"{self.words} ignored SIGTERM for {timeout} s:\n{self.output()}") from None
+            raise DiedEarly(
+                f"{self.words} ignored {signal.Signals(number).name} for {timeout} s:\n{self.output()}"
+            ) from None

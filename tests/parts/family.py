@@ -1,0 +1,89 @@
+"""The processes below a process: what must be stopped, continued or killed together with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+# Reads until whoever holds the other end of its input lets go or dies, and then wakes the processes.
+_GUARD = 'read -r _; kill -CONT "$@" 2>/dev/null; true'
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one started and that are still there."""
+    return [child for child, parent in _parents() if parent == pid]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it is there and has not ended: one that only waits to be asked for its exit code has."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:
+        return _stat(pid)[0] != "Z"
+    except OSError:
+        return not Path("/proc/self").exists()
+
+
+class Pause:
+    """A process and its children, stopped at once. They go on with `end()`, and when this process dies: then they can
+    notice that their parent did, too, and end.
+    """
+
+    def __init__(self, pid: int) -> None:
+        # The parent first: from then on it has no new children.
+        os.kill(pid, signal.SIGSTOP)
+        pids = [pid, *children(pid)]
+        _send(signal.SIGSTOP, pids)
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, "guard", *map(str, pids)], stdin=subprocess.PIPE, start_new_session=True
+        )
+
+    def end(self) -> None:
+        assert self._guard.stdin
+        self._guard.stdin.close()
+        self._guard.wait()
+
+
+def kill(pid: int, *, timeout: float = 10) -> None:
+    """Kill a process and its children without warning; returns when none is left. The caller asks for the exit code."""
+    pids = [pid, *children(pid)]
+    _send(signal.SIGKILL, pids)
+    deadline = time.monotonic() + timeout
+    while left := [pid for pid in pids if is_alive(pid)]:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the processes {left} outlived SIGKILL by {timeout} s")
+        time.sleep(0.005)
+
+
+def _send(number: signal.Signals, pids: Collection[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    """Each process with its parent."""
+    if not Path("/proc/self/stat").exists():
+        for line in subprocess.check_output(["ps", "-axo", "pid=,ppid="], text=True).splitlines():
+            child, parent = line.split()
+            yield int(child), int(parent)
+        return
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            try:
+                yield int(path.name), int(_stat(int(path.name))[1])
+            except OSError:
+                continue
+
+
+def _stat(pid: int) -> list[str]:
+    # The name, which may have blanks, stands in brackets; state and parent follow it.
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
