@@ -18,6 +18,7 @@ from langgraph.types import Command
 from pydantic import BaseModel, ValidationError
 
 from agents.context import RunContext
+from agents.steps import SAFE_TO_REPEAT
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,10 @@ class ToolBoundary(AgentMiddleware[AgentState[Any], RunContext]):
             return failure(request, f"The tool {name} was called with arguments that are not a JSON object.")
         if request.tool is not None and (fault := argument_fault(request.tool, request.tool_call["args"])):
             return failure(request, fault)
+        context: Any = request.runtime.context
+        if name not in SAFE_TO_REPEAT and context is not None:
+            # A process that was frozen may have lost the run since it was told to begin.
+            await context.confirm()
         seconds = self._timeouts.get(name, DEFAULT_TIMEOUT)
         clock = asyncio.timeout(seconds)
         try:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -21,11 +21,13 @@ from agents.context import Excerpt, RunContext
 from agents.steps import Delta, Discard, Step, StepType
 from agents.stream import Mapper, stream
 from chat import events, group, runs, search
-from chat.database import query, write
+from chat.database import hold, query, write
 from chat.drafts import Drafts
 from chat.models import RunState
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
@@ -145,7 +147,7 @@ class Driving:
     async def _think(self, agent: Awaitable[registry.Agent]) -> bool:
         """Run the agent to its end, recording each step before it is announced; False where another worker is to go on."""
         conversation = history.messages(self.claimed.turns, ask=self.claimed.run.message) + self._so_far
-        context = RunContext(search_sessions=self._search)
+        context = RunContext(search_sessions=self._search, confirm=self._confirm)
         async with asyncio.timeout(settings.RUN_SECONDS):
             said_by_agent = stream(await agent, conversation, context=context, mapper=self._mapper)
             async with contextlib.aclosing(said_by_agent) as said_in_order:
@@ -204,19 +206,26 @@ class Driving:
 
     async def _persist(self, record: partial[list[events.Recorded]]) -> list[events.Recorded]:
         """Write, and try again for as long as the database is away. Raises `events.Superseded` if somebody else took over."""
+        return await self._insist(lambda again: write(record, again=True) if again else write(record))
+
+    async def _insist(self, attempt: Callable[[bool], Awaitable[T]]) -> T:
+        """Try for as long as the database is away; each later try is told that it is one."""
         pause = FIRST_PAUSE_SECONDS
-        try:
-            return await write(record)
-        except (OperationalError, InterfaceError) as error:
-            failed = error
+        again = False
         while True:
-            logger.warning("The database did not take a write, trying again in %.1f s: %s", pause, failed)
+            try:
+                return await attempt(again)
+            except (OperationalError, InterfaceError) as error:
+                logger.warning("The database did not take a write, trying again in %.1f s: %s", pause, error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            try:
-                return await write(record, again=True)
-            except (OperationalError, InterfaceError) as error:
-                failed = error
+            again = True
+
+    async def _confirm(self) -> None:
+        """Renew the lease. Raises `events.Superseded` if somebody else took over."""
+        renew = partial(runs.renew, [self.run_id], worker=self.claimed.worker)
+        if self.run_id not in await self._insist(lambda again: hold(renew)):
+            raise events.Superseded(f"run {self.run_id}: attempt {self.claimed.run.attempt} is not the active one")
 
     async def _search(self, words: str, limit: int) -> list[Excerpt]:
         return await query(search.search, self.claimed.owner_id, words, limit, except_session=self.session_id)

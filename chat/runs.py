@@ -37,6 +37,7 @@ class Claimed:
     """A run that the claimer is now to drive, and that nobody else may write to; `steps` are those of earlier attempts."""
 
     run: Run
+    worker: str
     owner_id: int
     turns: list[Turn]
     steps: Sequence[Step]
@@ -112,7 +113,9 @@ def begin_attempt(run: Run, *, worker: str, steps: Sequence[Step], reason: str =
     _take(Run.objects.filter(pk=run.pk), worker=worker)
     data = {"model": run.model} | ({"reason": reason} if reason else {})
     recorded = events.append(run, [Fact(type=EventType.RUN_START, data=data)])
-    return Claimed(run=run, owner_id=run.session.owner_id, turns=_turns(run), steps=steps, recorded=recorded)
+    return Claimed(
+        run=run, worker=worker, owner_id=run.session.owner_id, turns=_turns(run), steps=steps, recorded=recorded
+    )
 
 
 @transaction.atomic

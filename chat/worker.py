@@ -15,6 +15,7 @@ from django.conf import settings
 from procrastinate import App
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.utils import connector_params
+from procrastinate.jobs import Status
 from procrastinate.psycopg_connector import PsycopgConnector
 from procrastinate.worker import Worker
 
@@ -67,10 +68,25 @@ async def _keep_taking(
                     if is_first:
                         ready(name)
                         is_first = False
-                    await taking.run()  # type: ignore[no-untyped-call] # it has no return type
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(_keep_tidy(queue))
+                        await taking.run()  # type: ignore[no-untyped-call] # it has no return type
+                        raise _TakingEnded
             except Exception as error:  # noqa: BLE001 - whatever ends the taking, the runs under way go on and it begins anew
                 logger.warning("The worker takes no runs for a moment: %s", type(error).__name__)
         await asyncio.sleep(AGAIN_SECONDS)
+
+
+class _TakingEnded(Exception):
+    """The worker stopped by itself: its connection to the database broke."""
+
+
+async def _keep_tidy(queue: App) -> None:
+    """Remove the jobs of workers that died: their runs are found by their leases, nobody else comes for these."""
+    while True:
+        for job in await queue.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
+            await queue.job_manager.finish_job(job, status=Status.FAILED, delete_job=True)
+        await asyncio.sleep(STALLED_SECONDS)
 
 
 def _worker(queue: App, *, concurrency: int, queues: Sequence[str] | None, name: str) -> Worker:
