@@ -18,7 +18,7 @@ from procrastinate.contrib.django.utils import connector_params
 from procrastinate.psycopg_connector import PsycopgConnector
 from procrastinate.worker import Worker
 
-from chat import driver
+from chat import driver, processes
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ async def work(
     `concurrency` bounds the runs at once; None for `queues` is all of them. A database that is away is waited for.
     """
     mine = driver.begin(driver.Driver(capacity=concurrency))
+    present = processes.current("worker")
     taking = asyncio.create_task(_keep_taking(concurrency=concurrency, queues=queues, name=mine.worker, ready=ready))
     try:
         stopped = asyncio.create_task(stop.wait())
@@ -49,6 +50,8 @@ async def work(
     finally:
         await mine.close()
         driver.forget()
+        await present.close()
+        processes.forget()
 
 
 async def _keep_taking(
