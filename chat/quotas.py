@@ -98,7 +98,8 @@ def _check_runs(session: ChatSession) -> None:
     unfinished = Run.objects.filter(state__in=(RunState.QUEUED, *ACTIVE))
     if not limit or unfinished.filter(session=session).exists():
         return
-    found = list(unfinished.filter(session__owner_id=session.owner_id).values_list("session_id", "started_at"))
+    mine = unfinished.filter(session__owner_id=session.owner_id).order_by()
+    found = list(mine.values_list("session_id", "started_at"))
     if len({session_id for session_id, _ in found}) < limit:
         return
     # The mean age of what is under way is what it will still take on average; with so many, the first ends sooner.
