@@ -7,7 +7,6 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from typing import Any, assert_never
-from urllib.parse import parse_qs
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
@@ -15,12 +14,12 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import DatabaseError, InterfaceError
 
 from agents import registry
-from chat import access, events, group, logins, protocol, remote, runs
+from chat import entry, events, group, logins, protocol, quotas, remote, runs
 from chat.database import query, write
 from chat.feed import Feed
 from chat.limits import Flood, Pace
 from chat.models import ChatSession
-from chat.protocol import Close, Code, Refused
+from chat.protocol import Close, Refused
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +31,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
 
     feed: Feed
     asking: asyncio.Task[None] | None = None
+    place: entry.Entry | None = None
     session: ChatSession
     user: AbstractBaseUser
 
@@ -46,6 +46,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             # However it ends: by a disconnect, by an error, or cancelled because the browser is long gone.
             if self.asking is not None:
                 self.asking.cancel()
+            if self.place is not None:
+                self.place.leave()
             for name in self.groups:
                 await group.leave(name, self.channel_name)
 
@@ -63,25 +65,20 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await self._leave(Close.TRY_AGAIN)
 
     async def _open(self) -> None:
-        user = await query(logins.user_of, self.login) if self.login else None
-        if user is None:
-            await self._leave(Close.SIGNED_OUT)
-            return
-        self.user = user
-        wanted = parse_qs(self.scope["query_string"].decode("utf-8", "replace")).get("agent_name", [""])[-1]
-        if wanted and wanted not in registry.AGENTS:
-            await self._send(protocol.error(Code.UNKNOWN_AGENT, _unknown_agent()))
-            wanted = ""
+        agent = ""
+        try:
+            agent = entry.wanted_agent(self.scope["query_string"])
+        except Refused as refused:
+            await self._send(protocol.refused(refused, client_id=None))
         public_id = self.scope["url_route"]["kwargs"]["session_id"]
         try:
-            session = await query(access.get_session, user, public_id)
-            if session is None or wanted not in ("", session.agent):
-                agent = wanted or registry.DEFAULT_AGENT
-                session = await write(access.open_session, user, public_id, agent=agent)
-        except access.NotYours:
-            await self._leave(Close.NOT_FOUND)
+            self.place = await entry.enter(login=self.login, public_id=public_id, agent=agent)
+        except entry.TurnedAway as turned_away:
+            if turned_away.frame is not None:
+                await self._send(turned_away.frame)
+            await self._leave(turned_away.close)
             return
-        self.session = session
+        self.user, self.session = self.place.user, self.place.session
         self.feed = Feed(self.session.pk, send=self._send, want_drafts=self._want_drafts)
         # Joined first, read after: what is recorded in between comes twice rather than never.
         self.joined = await self._join()
@@ -124,9 +121,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await self._refuse(refused, command)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("A command could not be carried out: %s", error)
-            await self._refuse(
-                Refused(Code.NOT_SAVED, "Not saved: the database does not answer. Send it again."), command
-            )
+            await self._refuse(quotas.not_saved(), command)
 
     async def _refuse(self, refused: Refused, command: protocol.Command | None) -> None:
         client_id = command.message_id if isinstance(command, protocol.Chat) else None
@@ -137,9 +132,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         try:
             await asyncio.sleep(self.pace.frame(size, asyncio.get_running_loop().time()))
         except Flood:
-            await self.feed.send(
-                protocol.error(Code.RATE_LIMITED, "Too many frames; connect again and send less at once.")
-            )
+            await self.feed.send(protocol.refused(quotas.too_many_frames(), client_id=None))
             await self._leave(Close.FLOOD)
             return False
         return True
@@ -173,7 +166,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     async def _chat(self, command: protocol.Chat) -> None:
         agent = command.payload.agent_name
         if agent is not None and agent not in registry.AGENTS:
-            raise Refused(Code.UNKNOWN_AGENT, _unknown_agent())
+            raise entry.unknown_agent()
         accepted = await write(
             runs.accept,
             self.session.pk,
@@ -293,7 +286,3 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         with contextlib.suppress(RuntimeError):
             # A plain number: Daphne's WebSocket library takes no subclass of it.
             await self.close(int(code))
-
-
-def _unknown_agent() -> str:
-    return f"There is no such agent; there are {', '.join(registry.AGENTS)}."

@@ -31,7 +31,9 @@ async def write(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 
 
 async def hold(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function that writes what can't wait for other writers, and return what it returns."""
+    """Run a function that writes what can't wait for other writers, and return what it returns. It runs after the one of the
+    last call, also where that was cut off.
+    """
     return await _run(_HOLDING, lambda: function(*args, **kwargs))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from agents.steps import Step, StepType
 from chat import group, protocol
-from chat.models import ACTIVE, ChatSession, Event, EventType, Run, RunState
+from chat.models import ACTIVE, ChatSession, DailyUsage, Event, EventType, Run, RunState
 
 
 class Superseded(Exception):
@@ -99,14 +99,21 @@ def record_steps(run_id: str, *, attempt: int, steps: Sequence[Step], again: boo
 
 
 def add_usage(run: Run, steps: Sequence[Step]) -> None:
-    """Count the steps' tokens on their run."""
+    """Count the steps' tokens on their run, and on its user's day."""
     used = [step.usage for step in steps if step.usage is not None]
     if used:
-        Run.objects.filter(pk=run.pk).update(
-            input_tokens=F("input_tokens") + sum(usage.input_tokens for usage in used),
-            output_tokens=F("output_tokens") + sum(usage.output_tokens for usage in used),
-            reasoning_tokens=F("reasoning_tokens") + sum(usage.reasoning_tokens for usage in used),
-        )
+        tokens = {
+            "input_tokens": F("input_tokens") + sum(usage.input_tokens for usage in used),
+            "output_tokens": F("output_tokens") + sum(usage.output_tokens for usage in used),
+        }
+        reasoning = F("reasoning_tokens") + sum(usage.reasoning_tokens for usage in used)
+        Run.objects.filter(pk=run.pk).update(**tokens, reasoning_tokens=reasoning)
+        day = DailyUsage(user_id=run.session.owner_id, day=now_of(run.session).astimezone(UTC).date())
+        today = DailyUsage.objects.filter(user_id=day.user_id, day=day.day)
+        if not today.update(**tokens):
+            # Another run of the user's may begin the day at the same time.
+            DailyUsage.objects.bulk_create([day], ignore_conflicts=True)
+            today.update(**tokens)
 
 
 def read_after(session_id: int, after: int, *, limit: int) -> list[Event]:

@@ -103,6 +103,8 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["state", "lease_until"], name="run_state_lease"),
             models.Index(fields=["created_at"], name="run_created"),
+            models.Index(fields=["session", "-seq"], name="run_session_seq"),
+            models.Index(fields=["session"], condition=Q(state__in=(RunState.QUEUED, *ACTIVE)), name="run_unfinished"),
         ]
 
     def __str__(self) -> str:
@@ -175,6 +177,7 @@ class Process(models.Model):
 class OpenSocket(models.Model):
     """A socket of a user's at some web server; it goes with its process."""
 
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     process = models.ForeignKey(Process, on_delete=models.CASCADE, related_name="sockets")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="open_sockets")
     opened_at = models.DateTimeField()

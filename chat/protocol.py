@@ -31,6 +31,7 @@ class Close(IntEnum):
     TRY_AGAIN = 4001
     TOO_SLOW = 4008
     FLOOD = 4029
+    TOO_MANY = 4030
     SIGNED_OUT = 4501
     NOT_FOUND = 4504
 
@@ -51,15 +52,20 @@ class Code(StrEnum):
     QUEUE_FULL = "queue_full"
     RATE_LIMITED = "rate_limited"
     NOT_SAVED = "not_saved"
+    LIMIT_REACHED = "limit_reached"
 
 
 class Refused(Exception):
-    """A frame or a command that is not taken; `code` and the sentence go back to the client, the socket stays open."""
+    """A frame or a command that is not taken; `code` and the sentence go back to the client, the socket stays open.
 
-    def __init__(self, code: Code, message: str) -> None:
+    Where it passes by itself, `retry_after` says in how many seconds it is worth another try.
+    """
+
+    def __init__(self, code: Code, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.retry_after = retry_after
 
 
 # --- commands: browser to server --------------------------------------------------------------------------------------
@@ -251,8 +257,11 @@ def accepted(*, client_id: str, run_id: str, state: str, duplicate: bool) -> str
 
 
 def refused(why: Refused, *, client_id: str | None) -> str:
-    """A frame that is not taken; for a message with its `client_id`, so that the outbox can say which."""
-    return error(why.code, why.message, **({} if client_id is None else {"client_id": client_id}))
+    """A frame that is not taken; for a message with its `client_id`, so that the outbox can say which, and where it passes
+    by itself with `retry_after`, in whole seconds.
+    """
+    more = {"client_id": client_id, "retry_after": why.retry_after}
+    return error(why.code, why.message, **{name: value for name, value in more.items() if value is not None})
 
 
 def interrupted(*, run_id: str | None) -> str:

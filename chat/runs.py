@@ -13,7 +13,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, QuerySet
 from django.db.models.functions import Now
 
 from agents.steps import Step, Turn
-from chat import events, run_queue
+from chat import events, quotas, run_queue
 from chat.events import Fact, Recorded
 from chat.models import ACTIVE, ChatSession, Event, EventType, Run, RunState
 from chat.protocol import Code, Refused
@@ -48,7 +48,8 @@ class Claimed:
 def accept(
     session_id: int, *, message: str, agent: str | None, enable_reasoning: bool, client_id: str | None = None
 ) -> Accepted:
-    """Record a message once: the same `client_id` again returns the same run. Raises `Refused` where the queue is full.
+    """Record a message once: the same `client_id` again returns the same run. Raises `Refused` where the queue is full
+    or the user has reached a limit.
 
     The session remembers the agent; without one, it is the session's.
     """
@@ -60,7 +61,8 @@ def accept(
         return Accepted(run_id=str(known.pk), client_id=client_id, state=known.state, duplicate=True, recorded=())
     queued = Run.objects.filter(session=session, state=RunState.QUEUED)
     if queued.count() >= settings.QUEUE_LIMIT:
-        raise Refused(Code.QUEUE_FULL, f"{settings.QUEUE_LIMIT} messages wait already; send again when one has run.")
+        raise quotas.queue_full(session)
+    quotas.check_message(session)
     run = Run.objects.create(
         session=session,
         parent=_kept(session).order_by("-seq").first(),

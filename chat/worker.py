@@ -19,7 +19,7 @@ from procrastinate.jobs import Status
 from procrastinate.psycopg_connector import PsycopgConnector
 from procrastinate.worker import Worker
 
-from chat import driver
+from chat import driver, processes
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ async def work(
     `concurrency` bounds the runs at once; None for `queues` is all of them. A database that is away is waited for.
     """
     mine = driver.begin(driver.Driver(capacity=concurrency))
+    present = processes.current("worker")
     taking = asyncio.create_task(_keep_taking(concurrency=concurrency, queues=queues, name=mine.worker, ready=ready))
     try:
         stopped = asyncio.create_task(stop.wait())
@@ -50,6 +51,8 @@ async def work(
     finally:
         await mine.close()
         driver.forget()
+        await present.close()
+        processes.forget()
 
 
 async def _keep_taking(

@@ -14,7 +14,7 @@ pages = get_asgi_application()
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.sessions import CookieMiddleware  # noqa: E402
 
-from chat import remote  # noqa: E402
+from chat import processes, remote  # noqa: E402
 from chat.routing import websocket_urlpatterns  # noqa: E402
 from reasoning_site.same_origin import SameOrigin, close_unknown  # noqa: E402
 
@@ -26,4 +26,5 @@ routes = ProtocolTypeRouter(
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """What Daphne calls for every request and every socket."""
     remote.start()
+    processes.current("web")
     await routes(scope, receive, send)

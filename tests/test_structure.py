@@ -29,10 +29,11 @@ FLOORS = [
     {"chat.models"},
     {"chat.group"},
     {"chat.access", "chat.database", "chat.drafts", "chat.events", "chat.limits", "chat.search"},
+    {"chat.processes", "chat.quotas"},
     {"chat.feed", "chat.runs"},
     {"chat.driving", "chat.recovery"},
     {"chat.driver"},
-    {"chat.admin", "chat.consumers", "chat.logins", "chat.views"},
+    {"chat.admin", "chat.consumers", "chat.entry", "chat.logins", "chat.views"},
     {"chat.apps", "chat.migrations", "chat.routing", "chat.urls"},
     {"reasoning_site"},
 ]

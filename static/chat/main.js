@@ -80,7 +80,7 @@ socket.on("message", ({ data }) => {
 });
 socket.on("accepted", ({ data }) => outbox.confirm(data.client_id));
 socket.on("error", ({ data, run_id }) => {
-  if (data.client_id) outbox.refuse(data.client_id, data.code, data.message);
+  if (data.client_id) outbox.refuse(data.client_id, data.message, data.retry_after);
   else if (!run_id) notices.show(data.message);
 });
 socket.on("handled", (frame) => {

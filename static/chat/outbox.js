@@ -9,9 +9,6 @@
  */
 
 const PATIENCE = 10_000;
-const BUSY_PAUSE = 5_000;
-/** Refusals that pass by themselves: the entry goes on waiting. */
-const BUSY = new Set(["queue_full", "rate_limited", "not_saved"]);
 
 /** Text as the wire takes it: without NUL and lone surrogates. */
 export function clean(text) {
@@ -145,12 +142,13 @@ export class Outbox {
     this.discard(client_id);
   }
 
-  /** The server does not take it. */
-  refuse(client_id, code, sentence) {
+  /** The server does not take it; where that passes by itself, `retryAfter` is in how many seconds, and the entry waits. */
+  refuse(client_id, sentence, retryAfter = null) {
     const entry = this.#entries.get(client_id);
     if (!entry) return;
-    if (BUSY.has(code)) this.#quietUntil.set(client_id, this.#clock.now() + BUSY_PAUSE);
-    this.#write({ ...entry, state: BUSY.has(code) ? "waiting" : "failed", error: sentence });
+    const passes = Number.isFinite(retryAfter);
+    if (passes) this.#quietUntil.set(client_id, this.#clock.now() + retryAfter * 1000);
+    this.#write({ ...entry, state: passes ? "waiting" : "failed", error: sentence });
     this.flush();
     this.#changed();
   }

@@ -117,7 +117,7 @@ test("a refused message is kept as failed, with the reason, until it is retried 
   page.outbox.add(say("Bad"));
   page.outbox.add(say("Good"));
   const [{ client_id }] = page.sent;
-  page.outbox.refuse(client_id, "unknown_agent", "There is no such agent.");
+  page.outbox.refuse(client_id, "There is no such agent.");
   assert.deepEqual(states(page), [["Bad", "failed"], ["Good", "sent"]]);
   assert.equal(page.outbox.entries[0].error, "There is no such agent.");
   page.outbox.confirm(page.sent[1].client_id);
@@ -125,19 +125,20 @@ test("a refused message is kept as failed, with the reason, until it is retried 
   page.outbox.retry(client_id);
   assert.deepEqual(states(page), [["Bad", "sent"]]);
   assert.equal(page.sent.at(-1).client_id, client_id);
-  page.outbox.refuse(client_id, "unknown_agent", "No.");
+  page.outbox.refuse(client_id, "No.");
   page.outbox.discard(client_id);
   assert.deepEqual(states(page), []);
   assert.equal(page.storage.length, 0);
 });
 
-test("a full queue is no failure: the message waits and tries again", () => {
+test("a refusal that passes by itself is no failure: the message waits for as long as it says and tries again", () => {
   const page = tab();
   page.outbox.opened();
   page.outbox.add(say("Patient"));
-  page.outbox.refuse(page.sent[0].client_id, "queue_full", "The queue is full.");
+  page.outbox.refuse(page.sent[0].client_id, "60 messages a minute. Try again in 12 seconds.", 12);
   assert.deepEqual(states(page), [["Patient", "waiting"]]);
-  page.clock.pass(4_999);
+  assert.equal(page.outbox.entries[0].error, "60 messages a minute. Try again in 12 seconds.");
+  page.clock.pass(11_999);
   assert.equal(page.sent.length, 1);
   page.clock.pass(1);
   assert.equal(page.sent.length, 2);

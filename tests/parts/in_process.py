@@ -18,7 +18,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
-from chat import driver, events
+from chat import driver, events, processes
 from chat.database import query
 from chat.models import ChatSession, Event
 from tests.parts.socket_client import Frame, Tab
@@ -189,3 +189,5 @@ class InProcessSite:
                 await tab.close()
         await driver.current().close()
         driver.forget()
+        await processes.current().close()
+        processes.forget()
