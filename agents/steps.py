@@ -104,7 +104,3 @@ class Turn:
 
     message: str
     steps: Sequence[Step]
-
-
-SAFE_TO_REPEAT = frozenset({"calculator", "current_time", "fetch_url", "search_sessions"})
-"""The tools that only look: one that began and whose end is not recorded may run again. Any other may have had its effect."""

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.contrib.auth.signals import user_logged_out
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models.signals import post_save
 
 
@@ -11,7 +13,13 @@ class ChatConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib.auth import get_user_model
 
+        from agents import registry
         from chat import logins
+
+        try:
+            registry.extend(settings.AGENT_MODULES)
+        except registry.BadModule as error:
+            raise ImproperlyConfigured(f"AGENT_MODULES: {error}") from error
 
         # Signals of Django's own accounts, which have no other hook; our own flow uses none.
         user_logged_out.connect(logins.on_logged_out)

@@ -11,7 +11,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from agents.steps import SAFE_TO_REPEAT, FailureCode, Step, StepType
+from agents.steps import FailureCode, Step, StepType
+from agents.tools import is_safe_to_repeat
 from chat import events, runs
 from chat.events import Recorded
 from chat.models import ACTIVE, EventType, Run, RunState
@@ -78,7 +79,7 @@ def _only_ending(run: Run, steps: list[Step]) -> Callable[[], list[Recorded]] | 
     unsafe = [
         step
         for step in steps
-        if step.type is StepType.TOOL_USE and step.call_id not in answered and step.tool_name not in SAFE_TO_REPEAT
+        if step.type is StepType.TOOL_USE and step.call_id not in answered and not is_safe_to_repeat(step.tool_name)
     ]
     results = [
         Step(

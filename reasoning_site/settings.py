@@ -34,6 +34,7 @@ HAS_WORKERS = bool(DATABASE_URL)
 
 MODEL = env.text("MODEL") or default_spec(os.environ)
 OPENAI_BASE_URL = env.text("OPENAI_BASE_URL")
+AGENT_MODULES = env.items("AGENT_MODULES")
 DEMO_TOKEN_SECONDS = env.number("DEMO_TOKEN_SECONDS", 0.02)
 MAX_ITERATIONS = int(env.number("MAX_ITERATIONS", 20))
 RUN_SECONDS = env.number("RUN_SECONDS", 900)

@@ -224,6 +224,8 @@ def test_every_command_exists() -> None:
 
 ASK_THE_NEW_AGENT = """
 import asyncio
+import django
+django.setup()
 from agents.registry import build
 from tests.agents.conversation import converse, results
 from tests.parts.scripted_model import Call, ScriptedModel
@@ -235,9 +237,16 @@ print("\\n".join(sorted(f"{result.status}: {result.text}" for result in results(
 
 
 def test_a_tool_and_an_agent_are_added_as_it_says(copy: Path) -> None:
-    changed = changes(copy)
-    assert changed == {"agents/tools/dice.py", "agents/tools/__init__.py", "agents/registry.py"}
-    environment = {"PATH": os.environ["PATH"]}
+    added = new_files(copy)
+    assert added == {"croupier/dice.py", "croupier/__init__.py"}
+    (command,) = fenced("sh", section("Add a tool and an agent"))
+    variable, _, command = command.partition(" ")
+    assert command == "make run\n"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DJANGO_SETTINGS_MODULE": "reasoning_site.settings",
+        **dict([variable.split("=")]),
+    }
     done = subprocess.run(
         [sys.executable, "-c", ASK_THE_NEW_AGENT], cwd=copy, env=environment, capture_output=True, text=True
     )
@@ -245,29 +254,24 @@ def test_a_tool_and_an_agent_are_added_as_it_says(copy: Path) -> None:
     assert re.fullmatch(r"error: A die has 2 to 1000 sides\.\nsuccess: [1-6]\n", done.stdout), done.stdout
     for words in (["check"], ["format", "--check"]):
         linted = subprocess.run(
-            [sys.executable, "-m", "ruff", *words, *changed], cwd=copy, env=environment, capture_output=True, text=True
+            [sys.executable, "-m", "ruff", *words, *added], cwd=copy, env=environment, capture_output=True, text=True
         )
         assert linted.returncode == 0, linted.stdout
 
 
-def changes(tree: Path) -> set[str]:
-    """Do in the tree what the section says: a Python block is a new file, a diff one change in the file named before."""
+def new_files(tree: Path) -> set[str]:
+    """Do in the tree what the section says: each Python block is the new file that was named before it."""
+    step = re.compile(rf"`(croupier/[\w/]+\.py)`|{FENCE.format('python')}", re.MULTILINE | re.DOTALL)
     path = ""
-    changed = set()
-    step = re.compile(rf"`(agents/[\w/]+\.py)`|{FENCE.format('(python|diff)')}", re.MULTILINE | re.DOTALL)
-    for named, kind, block in step.findall(section("Add a tool and an agent")):
+    added = set()
+    for named, block in step.findall(section("Add a tool and an agent")):
         if named:
             path = named
             continue
-        changed.add(path)
-        if kind == "python":
-            (tree / path).write_text(block)
-            continue
-        text = (tree / path).read_text()
-        old, new = ("".join(line[1:] for line in block.splitlines(True) if line[0] != mark) for mark in "+-")
-        assert text.count(old) == 1, f"{path} has not, or not once:\n{old}"
-        (tree / path).write_text(text.replace(old, new))
-    return changed
+        added.add(path)
+        (tree / path).parent.mkdir(exist_ok=True)
+        (tree / path).write_text(block)
+    return added
 
 
 # A page would send these by itself.
@@ -369,8 +373,7 @@ def test_every_place_in_the_tree_exists() -> None:
     assert len(places) > 20
     assert [place for place in places if not (TOP / place).exists()] == []
     mentioned = re.findall(r"`((?:agents|chat|reasoning_site|docs|scripts|static|templates|tests)/[\w./]+)`", README)
-    new = {"agents/tools/dice.py"}
-    assert {place for place in mentioned if not (TOP / place).exists()} == new
+    assert {place for place in mentioned if not (TOP / place).exists()} == set()
 
 
 def tree_listing() -> Iterator[str]:

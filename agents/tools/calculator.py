@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 
 from langchain_core.tools import ToolException, tool
 
-TIMEOUT = 2.0
-
 MAX_LENGTH = 500
 # Long enough for a sum of as many terms as fit into MAX_LENGTH: each term nests the ones before it.
 MAX_DEPTH = 260

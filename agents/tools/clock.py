@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 
 from langchain_core.tools import ToolException, tool
 
-TIMEOUT = 5.0
-
 _SUGGESTIONS = 5
 
 

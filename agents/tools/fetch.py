@@ -20,9 +20,8 @@ from langchain_core.tools import BaseTool, ToolException, tool
 from agents.tools.addresses import Address, is_public
 from agents.tools.readable import readable
 
+# A little less than the tool is given, so that the fetcher itself gets to say which page was too slow.
 FETCH_TIMEOUT = 20.0
-# A little more, so that the fetcher itself gets to say which page was too slow.
-TIMEOUT = FETCH_TIMEOUT + 2.0
 
 MAX_BYTES = 1_048_576
 MAX_CHARACTERS = 12_000

@@ -7,8 +7,6 @@ from langchain_core.tools import tool
 
 from agents.context import Excerpt, RunContext
 
-TIMEOUT = 10.0
-
 MAX_EXCERPTS = 5
 MAX_CHARACTERS = 600
 

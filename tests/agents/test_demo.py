@@ -17,6 +17,7 @@ from agents.registry import build
 from agents.tools import TOOLS
 from tests.agents.conversation import answers, blocks, converse, results
 
+ALL = [tool.load() for tool in TOOLS.values()]
 DEMO = DemoChatModel(delay=0)
 
 
@@ -107,7 +108,7 @@ async def test_it_calls_no_tool_that_the_agent_does_not_have() -> None:
 
 
 async def test_bound_without_tools_it_calls_none() -> None:
-    for model in (DEMO, DEMO.bind_tools([]), DEMO.bind_tools(list(TOOLS.values()), tool_choice="none")):
+    for model in (DEMO, DEMO.bind_tools([]), DEMO.bind_tools(ALL, tool_choice="none")):
         answer = await model.ainvoke("What is 12 * 7?")
         assert answer.tool_calls == []
 
@@ -134,7 +135,7 @@ async def test_results_of_earlier_questions_are_not_answered_again() -> None:
 
 
 async def test_it_streams_reasoning_then_text_then_the_call_and_usage_last() -> None:
-    model = DEMO.bind_tools(list(TOOLS.values()))
+    model = DEMO.bind_tools(ALL)
     chunks = [chunk async for chunk in model.astream("What is 12 * 7?")]
     kinds = [block["type"] for chunk in chunks for block in chunk.content_blocks]
     assert kinds == sorted(kinds, key=["reasoning", "text", "tool_call_chunk"].index)
@@ -152,7 +153,7 @@ async def test_it_streams_reasoning_then_text_then_the_call_and_usage_last() -> 
 
 
 def test_all_at_once_it_says_the_same() -> None:
-    whole = DEMO.bind_tools(list(TOOLS.values())).invoke("What is 12 * 7?")
+    whole = DEMO.bind_tools(ALL).invoke("What is 12 * 7?")
     said = reply([HumanMessage("What is 12 * 7?")], set(TOOLS))
     assert blocks([AIMessageChunk(**whole.model_dump(exclude={"type"}))], "reasoning") == [said.reasoning]
     assert whole.text == said.text

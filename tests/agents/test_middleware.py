@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from langchain_core.tools import BaseTool, ToolException, tool
@@ -13,7 +14,7 @@ from agents import middleware
 from agents.context import Excerpt
 from agents.llm import chat_model
 from agents.registry import build
-from agents.tools import TIMEOUTS, TOOLS
+from agents.tools import TOOLS
 from tests.agents.conversation import Search, answers, converse, nothing_found, results
 from tests.parts.model_server import ModelServer, Text, ToolCall
 
@@ -21,7 +22,7 @@ from tests.parts.model_server import ModelServer, Text, ToolCall
 async def asked(
     server: ModelServer,
     *calls: ToolCall,
-    tools: Mapping[str, BaseTool] = TOOLS,
+    tools: Mapping[str, BaseTool] | None = None,
     search: Search = nothing_found,
 ) -> dict[str, tuple[str, str]]:
     """The result (status, text) of each call by its id, from a run in which the model makes these calls at once."""
@@ -38,7 +39,7 @@ async def asked(
 
 
 def with_search(replacement: BaseTool) -> dict[str, BaseTool]:
-    return {**TOOLS, "search_sessions": replacement}
+    return {"search_sessions": replacement}
 
 
 async def test_a_failed_tool_harms_no_other(model_server: ModelServer) -> None:
@@ -111,7 +112,7 @@ async def test_an_unexpected_exception_tells_the_log_and_not_the_model(
 async def test_a_tool_that_takes_too_long_is_stopped(
     model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(TIMEOUTS, "search_sessions", 0.2)
+    monkeypatch.setitem(TOOLS, "search_sessions", replace(TOOLS["search_sessions"], timeout=0.2))
     stopped = asyncio.Event()
 
     async def slow(query: str, limit: int) -> list[Excerpt]:
@@ -136,14 +137,17 @@ async def test_a_tool_that_takes_too_long_is_stopped(
 async def test_a_tool_without_a_timeout_of_its_own_has_the_default(
     model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(TIMEOUTS, "search_sessions")
+    unnamed = with_search(TOOLS["search_sessions"].load())
+    monkeypatch.delitem(TOOLS, "search_sessions")
     monkeypatch.setattr(middleware, "DEFAULT_TIMEOUT", 0.1)
 
     async def slow(query: str, limit: int) -> list[Excerpt]:
         await asyncio.sleep(60)
         return []
 
-    found = await asked(model_server, ToolCall("search_sessions", {"query": "solar"}, id="x"), search=slow)
+    found = await asked(
+        model_server, ToolCall("search_sessions", {"query": "solar"}, id="x"), tools=unnamed, search=slow
+    )
     assert "took longer than 0.1 seconds" in found["x"][1]
 
 

@@ -57,4 +57,4 @@ async def test_long_and_many_excerpts_are_cut(model_server: ModelServer) -> None
 
 
 def test_the_model_never_sees_the_context() -> None:
-    assert set(TOOLS["search_sessions"].args) == {"query"}
+    assert set(TOOLS["search_sessions"].load().args) == {"query"}

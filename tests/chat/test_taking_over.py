@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.steps import SAFE_TO_REPEAT, FailureCode, Step, StepType
-from agents.tools import TOOLS
+from agents.steps import FailureCode, Step, StepType
 from chat import driver, events, runs
 from chat.database import query
 from chat.models import ChatSession, Event, Run
@@ -138,8 +137,3 @@ async def test_a_lost_run_that_has_nothing_left_to_do_ends(
     assert tab.tab.runs[run_id].state == ends
     assert model.asked == []
     assert tab.tab.transcript() == await inside.transcript("s-1")
-
-
-def test_what_is_safe_to_repeat_is_a_tool() -> None:
-    """A name in the list that no tool has would be a slip."""
-    assert set(TOOLS) >= SAFE_TO_REPEAT

@@ -184,6 +184,13 @@ class TestRefusals:
         assert full_origins("ALLOWED_ORIGINS", written) == [origin.lower() for origin in written]
 
 
+def test_an_agent_module_that_is_wrong_stops_the_start_and_names_the_variable(tmp_path: Path) -> None:
+    code = "import django; django.setup()"
+    done = settings_in_a_process(code, DATA_DIR=str(tmp_path), AGENT_MODULES="json, no_such_module")
+    assert done.returncode != 0
+    assert "AGENT_MODULES: The module json has no agent in AGENTS and no tool in TOOLS." in done.stderr
+
+
 def test_a_deployment_has_nothing_to_be_warned_of(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(TOP / "manage.py"), "check", "--deploy", "--fail-level", "WARNING"],
