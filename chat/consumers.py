@@ -36,9 +36,6 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     user: AbstractBaseUser
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        # Without the layer a socket can't have a channel of its own; then it lives by asking the log.
-        if not await group.layer_answers():
-            self.channel_layer_alias = None
         self.groups: list[str] = []
         try:
             await super().__call__(scope, receive, send)
@@ -96,8 +93,6 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
 
     async def _join(self) -> bool:
         """Join the groups of the session and of the user; False where the layer fails, and then it is tried again."""
-        if self.channel_layer is None:
-            return False
         self.groups = [group.of_session(self.session.pk), group.of_user(self.user.pk)]
         for name in self.groups:
             if not await group.join(name, self.channel_name):
@@ -228,9 +223,6 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             now = asyncio.get_running_loop().time()
             if self.feed.is_too_slow():
                 await self._leave(Close.TOO_SLOW)
-            elif self.channel_layer is None and await group.layer_answers():
-                # Only a new socket can have a channel: the client comes back at once and goes on where it is.
-                await self._leave(Close.GOING_AWAY)
             else:
                 with self._database_may_fail():
                     if now - asked_at >= settings.HEARTBEAT_SECONDS:
@@ -265,8 +257,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         return False
 
     async def _want_drafts(self) -> None:
-        if self.channel_layer is not None:
-            await remote.want_drafts(self.session.pk, self.channel_name)
+        await remote.want_drafts(self.session.pk, self.channel_name)
 
     async def _send(self, text: str) -> None:
         if self.left:

@@ -18,10 +18,11 @@ from django.conf import settings
 logger = logging.getLogger(__name__)
 
 # A layer that has just failed is not tried for so long: each try may cost `LAYER_SECONDS`, and every token would try.
-AWAY_SECONDS = 2.0
+AWAY_SECONDS = 0.5
 
 _losses = 0
 _away_until = 0.0
+_is_away = False
 
 # Names are made of our own ids: a client's words never name a group.
 
@@ -77,7 +78,7 @@ def losses() -> int:
 
 
 async def _attempt(what: str, call: Coroutine[Any, Any, None]) -> bool:
-    global _losses, _away_until  # noqa: PLW0603 - of the process, as the layer is
+    global _losses, _away_until, _is_away  # noqa: PLW0603 - of the process, as the layer is
     if time.monotonic() < _away_until:
         call.close()
         _losses += 1
@@ -86,8 +87,14 @@ async def _attempt(what: str, call: Coroutine[Any, Any, None]) -> bool:
         async with asyncio.timeout(settings.LAYER_SECONDS):
             await call
     except Exception as error:  # noqa: BLE001 - the layer's errors have no base; what it loses is in the log
-        logger.warning("The channel layer failed while %s: %s", what, type(error).__name__)
+        # Said once, not for each of many calls.
+        level = logging.DEBUG if _is_away else logging.WARNING
+        logger.log(level, "The channel layer failed while %s: %s", what, type(error).__name__)
         _losses += 1
         _away_until = time.monotonic() + AWAY_SECONDS
+        _is_away = True
         return False
+    if _is_away:
+        logger.warning("The channel layer answers again.")
+        _is_away = False
     return True

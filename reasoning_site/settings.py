@@ -11,6 +11,7 @@ from agents.model_choice import default_spec
 from reasoning_site import environment as env
 from reasoning_site.databases import database
 from reasoning_site.origins import full_origins
+from reasoning_site.redis_hosts import redis_hosts
 from reasoning_site.secret_key import kept_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -176,10 +177,8 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        # The idle time-out must be longer than the longest silence between two announcements; pub/sub has none of
-        # its own.
-        "CONFIG": {"hosts": [{"address": REDIS_URL}], "prefix": "glassbox"},
+        "BACKEND": "reasoning_site.channel_layer.ChannelLayer",
+        "CONFIG": {"hosts": redis_hosts(REDIS_URL, seconds=LAYER_SECONDS), "prefix": "glassbox"},
     }
     if REDIS_URL
     else {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 10_000}}

@@ -24,6 +24,7 @@ os.environ["MODEL"] = "demo"
 pytest_plugins = [
     "tests.parts.small_model",
     "tests.parts.redis_server",
+    "tests.parts.sentinel",
     "tests.parts.postgres_server",
     "tests.parts.model_server",
     "tests.parts.site_process",

@@ -28,6 +28,7 @@ async def another_process(inside: InProcessSite, settings: Any, model: ScriptedM
 
 async def test_a_half_written_step_is_written_anew(inside: InProcessSite, settings: Any) -> None:
     """What was only a draft is void in every tab; the answer comes whole, once."""
+    settings.ATTEMPTS = 3
     settings.MODEL = ScriptedModel([Think("Hm. "), "Half of", asyncio.Event()])
     user = await inside.user()
     tabs = [await inside.tab(user), await inside.tab(user)]
@@ -47,6 +48,7 @@ async def test_a_half_written_step_is_written_anew(inside: InProcessSite, settin
 
 async def test_finished_tools_are_not_run_again(inside: InProcessSite, settings: Any) -> None:
     """The model is asked to go on after the results that are recorded, and sees them."""
+    settings.ATTEMPTS = 3
     settings.MODEL = ScriptedModel([Call("calculator", {"expression": "6*7"})], ["It is", asyncio.Event()])
     tab = await inside.tab(await inside.user())
     run_id = await tab.say("go")
@@ -88,6 +90,7 @@ def use(number: int, tool: str, call_id: str, **arguments: Any) -> Step:
 
 async def test_only_tools_without_a_result_run(inside: InProcessSite, settings: Any) -> None:
     """Of two parallel tools the one that had answered is left alone, the other runs, and the model is asked once, after both."""
+    settings.ATTEMPTS = 3
     model = settings.MODEL = ScriptedModel(["Both."])
     done = Step(number=3, type=StepType.TOOL_RESULT, content="2", iteration=1, tool_name="calculator", call_id="a")
     steps = [use(1, "calculator", "a", expression="1+1"), use(2, "calculator", "b", expression="2+2"), done]
@@ -102,6 +105,7 @@ async def test_only_tools_without_a_result_run(inside: InProcessSite, settings: 
 
 async def test_a_tool_that_may_have_had_its_effect_is_not_repeated(inside: InProcessSite, settings: Any) -> None:
     """Begun without an end and not marked safe to repeat: its outcome is unknown, the run ends, the user decides."""
+    settings.ATTEMPTS = 3
     model = settings.MODEL = ScriptedModel(["never"])
     run_id = await lost_after(inside, [use(1, "send_money", "a", amount=5)])
     tab = await inside.tab(await query(lambda: Run.objects.get().session.owner))
@@ -118,7 +122,7 @@ async def test_a_tool_that_may_have_had_its_effect_is_not_repeated(inside: InPro
     [
         ([Step(number=1, type=StepType.FINAL_ANSWER, content="Done.", iteration=1)], {}, "completed"),
         ([use(1, "calculator", "a")], {"stop": True}, "stopped"),
-        ([use(1, "calculator", "a")], {"losses": 2}, "failed"),
+        ([use(1, "calculator", "a")], {"attempt": 3}, "failed"),
     ],
     ids=["answered", "asked to stop", "lost three times"],
 )
@@ -128,8 +132,9 @@ async def test_a_lost_run_that_has_nothing_left_to_do_ends(
     """An answer that stands, a stop that was asked for, and the last attempt: each ends the run, once, in its own way."""
     from django.utils import timezone
 
+    settings.ATTEMPTS = 3
     model = settings.MODEL = ScriptedModel(["never"])
-    changes = {"losses": state["losses"]} if "losses" in state else {}
+    changes = {"attempt": state["attempt"]} if "attempt" in state else {}
     changes |= {"stop_asked_at": timezone.now()} if "stop" in state else {}
     run_id = await lost_after(inside, steps, **changes)
     tab = await inside.tab(await query(lambda: Run.objects.get().session.owner))
