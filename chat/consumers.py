@@ -14,7 +14,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import DatabaseError, InterfaceError
 
 from agents import registry
-from chat import entry, events, group, logins, protocol, quotas, remote, runs
+from chat import entry, events, group, logins, metrics, protocol, quotas, remote, runs
 from chat.database import query, write
 from chat.feed import Feed
 from chat.limits import Flood, Pace
@@ -43,6 +43,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             # However it ends: by a disconnect, by an error, or cancelled because the browser is long gone.
             if self.asking is not None:
                 self.asking.cancel()
+                metrics.socket_closed()
             if self.place is not None:
                 self.place.leave()
             for name in self.groups:
@@ -90,6 +91,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             )
         )
         self.asking = asyncio.create_task(self._keep_asking())
+        metrics.socket_opened()
 
     async def _join(self) -> bool:
         """Join the groups of the session and of the user; False where the layer fails, and then it is tried again."""
@@ -140,7 +142,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                 timestamp = command.timestamp
                 if timestamp is None and command.payload is not None:
                     timestamp = command.payload.timestamp
-                await self.feed.catch_up()
+                await self.feed.heal()
                 head, _ = await query(events.head_of, self.session.pk)
                 await self.feed.send(protocol.pong(timestamp, head=head))
             case protocol.Interrupt():
@@ -194,7 +196,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             case "draft" | "drafts" | "recorded" if self.asking is None or self.left:
                 pass
             case "draft":
-                await self.feed.draft(message["text"])
+                await self.feed.draft(message["text"], message["at"])
             case "drafts":
                 await self.feed.drafts(message["texts"])
             case "recorded":
@@ -236,7 +238,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     async def _ask(self) -> None:
         self.seen_losses = group.losses()
         self.joined = self.joined or await self._join()
-        await self.feed.catch_up()
+        await self.feed.heal()
 
     @contextlib.contextmanager
     def _database_may_fail(self) -> Iterator[None]:

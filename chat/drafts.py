@@ -8,13 +8,14 @@ of it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from django.conf import settings
 
 from agents.steps import Delta, Discard, Step, StepType
-from chat import protocol
+from chat import metrics, protocol
 
 SLOWEST_SECONDS = 0.5
 # No frame of a draft is long: servers and proxies bound the size of a message, and a client acknowledges by frames.
@@ -30,7 +31,7 @@ def utf16_length(text: str) -> int:
 
 @dataclass(slots=True)
 class Draft:
-    """The text of one step so far: `told` of its UTF-16 units are sent, `untold` is not."""
+    """The text of one step so far: `told` of its UTF-16 units are sent, `untold` is not, and waits since `untold_at`."""
 
     step: int
     call: int
@@ -40,30 +41,40 @@ class Draft:
     pieces: list[str] = field(default_factory=list)
     told: int = 0
     untold: list[str] = field(default_factory=list)
+    untold_at: float = 0.0
 
     def text(self) -> str:
         return "".join(self.pieces)
 
 
 class Drafts:
-    """The drafts of one attempt at a run. `tell` sends an encoded frame to everyone who watches; None keeps silent."""
+    """The drafts of one attempt at a run, made when it begins. `tell` sends an encoded frame to everyone who watches, with the
+    wall clock's time of its oldest token; None keeps silent.
+    """
 
-    def __init__(self, *, run_id: str, attempt: int, tell: Callable[[str], Awaitable[object]] | None) -> None:
+    def __init__(self, *, run_id: str, attempt: int, tell: Callable[[str, float], Awaitable[object]] | None) -> None:
         self._run_id = run_id
         self._attempt = attempt
         self._tell = tell
         self._drafts: dict[int, Draft] = {}
         self._discarded = False
+        # When it began, until its first text has come; a run that goes on elsewhere has had its first text.
+        self._began = time.monotonic() if attempt == 1 else None
         self._untold = asyncio.Event()
         self._urgent = asyncio.Event()
 
     def add(self, delta: Delta) -> None:
         """Append to the draft of a step."""
+        if self._began is not None:
+            metrics.first_token(time.monotonic() - self._began)
+            self._began = None
         draft = self._drafts.get(delta.step)
         if draft is None:
             draft = Draft(delta.step, delta.call, delta.type, delta.iteration, self._discarded)
             self._drafts[delta.step] = draft
             self._urgent.set()
+        if not draft.untold:
+            draft.untold_at = time.time()
         draft.pieces.append(delta.text)
         draft.untold.append(delta.text)
         self._untold.set()
@@ -74,6 +85,7 @@ class Drafts:
         self._discarded = True
         self._drafts[said.step] = Draft(said.step, said.call, StepType.FINAL_ANSWER, said.iteration, True)
         self._drafts[said.step].untold.append("")
+        self._drafts[said.step].untold_at = time.time()
         self._urgent.set()
         self._untold.set()
 
@@ -120,7 +132,7 @@ class Drafts:
                     draft.untold.clear()
                     offset, draft.told = draft.told, draft.told + utf16_length(text)
                     for frame in self._frames(draft, offset=offset, text=text):
-                        await self._tell(frame)
+                        await self._tell(frame, draft.untold_at)
             pause = min(max(settings.DELTA_SECONDS, PATIENCE * (loop.time() - began)), SLOWEST_SECONDS)
             try:
                 async with asyncio.timeout(pause):

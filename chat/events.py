@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -12,7 +13,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from agents.steps import Step, StepType
-from chat import group, protocol
+from chat import group, metrics, protocol
 from chat.models import ACTIVE, ChatSession, DailyUsage, Event, EventType, Run, RunState
 
 
@@ -50,7 +51,28 @@ def append(run: Run, facts: Sequence[Fact]) -> list[Recorded]:
     Event.objects.bulk_create(rows)
     session.updated_at = now_of(session)
     session.save(update_fields=["head", "updated_at"])
+    transaction.on_commit(partial(_count, run, facts), robust=True)
     return [recorded(row) for row in rows]
+
+
+def _count(run: Run, facts: Sequence[Fact]) -> None:
+    """Count what was committed."""
+    for fact in facts:
+        match fact.type:
+            case EventType.MESSAGE:
+                pass
+            case EventType.RUN_START:
+                if run.attempt == 1 and run.started_at is not None:
+                    before = run.parent.ended_at if run.parent is not None else None
+                    ready = max(run.created_at, before or run.created_at)
+                    metrics.run_started((run.started_at - ready).total_seconds())
+                elif fact.data.get("reason") == "lost":
+                    metrics.run_taken_over()
+            case EventType.STEP:
+                if fact.step is not None:
+                    metrics.step_recorded(fact.step, model=run.model)
+            case EventType.RUN_END:
+                metrics.run_ended(fact.data["state"], fact.data.get("code", ""))
 
 
 def recorded(row: Event) -> Recorded:

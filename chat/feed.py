@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
-from chat import events, protocol
+from chat import events, metrics, protocol
 from chat.database import query
 from chat.limits import Window
 
@@ -137,16 +137,17 @@ class Feed:
                 self._cursor += 1
                 await self._forward(message["texts"], message["ends"])
         if message["seq"] > self._cursor:
-            await self.catch_up()
+            await self.heal()
 
-    async def draft(self, text: str) -> None:
-        """A piece of a draft, for everyone."""
+    async def draft(self, text: str, at: float) -> None:
+        """A piece of a draft, for everyone; `at` is when its oldest token came."""
         if not self._has_room():
             return
         if self._hush_until > asyncio.get_running_loop().time():
             self._dropped_pieces = True
         else:
             await self.send(text)
+            metrics.delta_sent(at)
 
     async def drafts(self, texts: list[str]) -> None:
         """The drafts so far, for this client."""
@@ -161,19 +162,26 @@ class Feed:
         if self._dropped_pieces and self._hush_until <= asyncio.get_running_loop().time():
             await self._want_drafts()
 
-    async def catch_up(self) -> None:
-        """Send what is recorded after the cursor."""
+    async def heal(self) -> None:
+        """Send what is recorded after the cursor, which announcements should have brought and did not."""
+        if await self.catch_up():
+            metrics.gap_healed()
+
+    async def catch_up(self) -> int:
+        """Send what is recorded after the cursor; returns how many events that were."""
         async with self._order:
+            began = self._cursor
             while self._has_room():
                 page = await query(events.read_after, self._session_id, self._cursor, limit=PAGE_EVENTS)
                 for event in page:
                     if not self._has_room():
-                        return
+                        return self._cursor - began
                     recorded = events.recorded(event)
                     self._cursor = recorded.seq
                     await self._forward(recorded.texts, recorded.ends)
                 if len(page) < PAGE_EVENTS:
-                    return
+                    break
+            return self._cursor - began
 
     def _has_room(self, *, but_paging: bool = False) -> bool:
         """Whether the client can be sent what happens now."""

@@ -15,6 +15,8 @@ from typing import Any
 from channels.layers import get_channel_layer
 from django.conf import settings
 
+from chat import metrics
+
 logger = logging.getLogger(__name__)
 
 # A layer that has just failed is not tried for so long: each try may cost `LAYER_SECONDS`, and every token would try.
@@ -42,14 +44,17 @@ def of_driver(session_id: int) -> str:
     return f"driver.{session_id}"
 
 
-async def tell_draft(session_id: int, text: str) -> None:
-    """Send a delta to everyone who watches."""
-    await tell(of_session(session_id), {"type": "draft", "text": text})
+async def tell_draft(session_id: int, text: str, at: float) -> None:
+    """Send a delta to everyone who watches; `at` is the wall clock's time when its oldest token came."""
+    await tell(of_session(session_id), {"type": "draft", "text": text, "at": at})
 
 
 async def tell(group: str, message: dict[str, Any]) -> bool:
     """Send to a group; False where the layer failed or was too slow."""
-    return await _attempt(f"telling {group}", get_channel_layer().group_send(group, message))
+    was_told = await _attempt(f"telling {group}", get_channel_layer().group_send(group, message))
+    if not was_told:
+        metrics.announcement_dropped()
+    return was_told
 
 
 async def reply(channel: str, message: dict[str, Any]) -> bool:
@@ -69,7 +74,7 @@ async def leave(group: str, channel: str) -> bool:
 
 async def layer_answers() -> bool:
     """Whether the channel layer takes a message now."""
-    return await tell("nobody", {"type": "nothing"})
+    return await _attempt("asking it", get_channel_layer().group_send("nobody", {"type": "nothing"}))
 
 
 def losses() -> int:

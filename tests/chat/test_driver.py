@@ -189,7 +189,7 @@ async def test_a_retried_call_is_told_and_its_text_void(inside: InProcessSite, s
     """Drafts of the broken call disappear from the tab; the page learns that the model was asked again."""
     told: list[str] = []
 
-    async def tell(text: str) -> None:
+    async def tell(text: str, at: float) -> None:
         told.append(text)
 
     drafts = Drafts(run_id="r", attempt=1, tell=tell)
