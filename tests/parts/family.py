@@ -9,9 +9,6 @@ import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-# Reads until whoever holds the other end of its input lets go or dies, and then wakes the processes.
-_GUARD = 'read -r _; kill -CONT "$@" 2>/dev/null; true'
-
 
 def children(pid: int) -> list[int]:
     """The processes that this one started and that are still there."""
@@ -30,6 +27,27 @@ def is_alive(pid: int) -> bool:
         return not Path("/proc/self").exists()
 
 
+class Guard:
+    """Sends a signal to processes (or, by a negative number, to groups of them) when it is let go of, and when this
+    process dies.
+    """
+
+    def __init__(self, number: signal.Signals, pids: Collection[int]) -> None:
+        # It reads until nobody holds the other end any more.
+        words = ["/bin/sh", "-c", 'read -r _; kill -s "$@" 2>/dev/null; true', "guard"]
+        self._shell = subprocess.Popen(
+            [*words, number.name.removeprefix("SIG"), "--", *map(str, pids)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def let_go(self) -> None:
+        """Returns when the signal was sent."""
+        assert self._shell.stdin
+        self._shell.stdin.close()
+        self._shell.wait()
+
+
 class Pause:
     """A process and its children, stopped at once. They go on with `end()`, and when this process dies: then they can
     notice that their parent did, too, and end.
@@ -40,14 +58,10 @@ class Pause:
         os.kill(pid, signal.SIGSTOP)
         pids = [pid, *children(pid)]
         _send(signal.SIGSTOP, pids)
-        self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "guard", *map(str, pids)], stdin=subprocess.PIPE, start_new_session=True
-        )
+        self._guard = Guard(signal.SIGCONT, pids)
 
     def end(self) -> None:
-        assert self._guard.stdin
-        self._guard.stdin.close()
-        self._guard.wait()
+        self._guard.let_go()
 
 
 def kill(pid: int, *, timeout: float = 10) -> None:
