@@ -18,7 +18,7 @@ from langgraph.types import Command
 from pydantic import BaseModel, ValidationError
 
 from agents.context import RunContext
-from agents.steps import SAFE_TO_REPEAT
+from agents.tools import is_safe_to_repeat
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class ToolBoundary(AgentMiddleware[AgentState[Any], RunContext]):
         if request.tool is not None and (fault := argument_fault(request.tool, request.tool_call["args"])):
             return failure(request, fault)
         context: Any = request.runtime.context
-        if name not in SAFE_TO_REPEAT and context is not None:
+        if not is_safe_to_repeat(name) and context is not None:
             # A process that was frozen may have lost the run since it was told to begin.
             await context.confirm()
         seconds = self._timeouts.get(name, DEFAULT_TIMEOUT)

@@ -29,7 +29,7 @@ OTHER = "other"
 NOT_ENDED = (RunState.QUEUED, *ACTIVE)
 
 # When each series began is of no use to us, and would double what is scraped.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call] # it has no return type
 
 # Close together around what is promised: pick-up p99 within 0.1 s, a delta's p99 within 0.15 s.
 PICK_UP_BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import pytest
+from langchain_core.tools import tool
 
+from agents.registry import AGENTS
 from agents.steps import FailureCode, Step, StepType
+from agents.tools import TOOLS, ToolSpec
 from chat import driver, events, runs
 from chat.database import query
 from chat.models import ChatSession, Event, Run
@@ -28,7 +34,6 @@ async def another_process(inside: InProcessSite, settings: Any, model: ScriptedM
 
 async def test_a_half_written_step_is_written_anew(inside: InProcessSite, settings: Any) -> None:
     """What was only a draft is void in every tab; the answer comes whole, once."""
-    settings.ATTEMPTS = 3
     settings.MODEL = ScriptedModel([Think("Hm. "), "Half of", asyncio.Event()])
     user = await inside.user()
     tabs = [await inside.tab(user), await inside.tab(user)]
@@ -48,7 +53,6 @@ async def test_a_half_written_step_is_written_anew(inside: InProcessSite, settin
 
 async def test_finished_tools_are_not_run_again(inside: InProcessSite, settings: Any) -> None:
     """The model is asked to go on after the results that are recorded, and sees them."""
-    settings.ATTEMPTS = 3
     settings.MODEL = ScriptedModel([Call("calculator", {"expression": "6*7"})], ["It is", asyncio.Event()])
     tab = await inside.tab(await inside.user())
     run_id = await tab.say("go")
@@ -90,7 +94,6 @@ def use(number: int, tool: str, call_id: str, **arguments: Any) -> Step:
 
 async def test_only_tools_without_a_result_run(inside: InProcessSite, settings: Any) -> None:
     """Of two parallel tools the one that had answered is left alone, the other runs, and the model is asked once, after both."""
-    settings.ATTEMPTS = 3
     model = settings.MODEL = ScriptedModel(["Both."])
     done = Step(number=3, type=StepType.TOOL_RESULT, content="2", iteration=1, tool_name="calculator", call_id="a")
     steps = [use(1, "calculator", "a", expression="1+1"), use(2, "calculator", "b", expression="2+2"), done]
@@ -105,7 +108,6 @@ async def test_only_tools_without_a_result_run(inside: InProcessSite, settings: 
 
 async def test_a_tool_that_may_have_had_its_effect_is_not_repeated(inside: InProcessSite, settings: Any) -> None:
     """Begun without an end and not marked safe to repeat: its outcome is unknown, the run ends, the user decides."""
-    settings.ATTEMPTS = 3
     model = settings.MODEL = ScriptedModel(["never"])
     run_id = await lost_after(inside, [use(1, "send_money", "a", amount=5)])
     tab = await inside.tab(await query(lambda: Run.objects.get().session.owner))
@@ -122,7 +124,7 @@ async def test_a_tool_that_may_have_had_its_effect_is_not_repeated(inside: InPro
     [
         ([Step(number=1, type=StepType.FINAL_ANSWER, content="Done.", iteration=1)], {}, "completed"),
         ([use(1, "calculator", "a")], {"stop": True}, "stopped"),
-        ([use(1, "calculator", "a")], {"attempt": 3}, "failed"),
+        ([use(1, "calculator", "a")], {"losses": 2}, "failed"),
     ],
     ids=["answered", "asked to stop", "lost three times"],
 )
@@ -132,9 +134,8 @@ async def test_a_lost_run_that_has_nothing_left_to_do_ends(
     """An answer that stands, a stop that was asked for, and the last attempt: each ends the run, once, in its own way."""
     from django.utils import timezone
 
-    settings.ATTEMPTS = 3
     model = settings.MODEL = ScriptedModel(["never"])
-    changes = {"attempt": state["attempt"]} if "attempt" in state else {}
+    changes = {"losses": state["losses"]} if "losses" in state else {}
     changes |= {"stop_asked_at": timezone.now()} if "stop" in state else {}
     run_id = await lost_after(inside, steps, **changes)
     tab = await inside.tab(await query(lambda: Run.objects.get().session.owner))
@@ -142,3 +143,62 @@ async def test_a_lost_run_that_has_nothing_left_to_do_ends(
     assert tab.tab.runs[run_id].state == ends
     assert model.asked == []
     assert tab.tab.transcript() == await inside.transcript("s-1")
+
+
+@pytest.fixture
+def payments(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What the analyst's new tool `send_money`, which must not act twice, has sent."""
+    sent: list[int] = []
+
+    @tool
+    async def send_money(amount: int) -> str:
+        """Send money."""
+        sent.append(amount)
+        return "sent"
+
+    module = ModuleType("payments_of_the_test")
+    module.send_money = send_money  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(TOOLS, "send_money", ToolSpec(name="send_money", module=module.__name__, timeout=5))
+    monkeypatch.setitem(AGENTS, "analyst", replace(AGENTS["analyst"], tools=("send_money",)))
+    return sent
+
+
+async def test_a_tool_that_must_not_act_twice_acts_where_the_run_is_ours(
+    inside: InProcessSite, settings: Any, payments: list[int]
+) -> None:
+    """With the lease in hand it begins."""
+    settings.MODEL = ScriptedModel([Call("send_money", {"amount": 5})], ["Sent."])
+    tab = await inside.tab(await inside.user())
+    await tab.until_ended(await tab.say("go", agent_name="analyst"))
+    assert payments == [5]
+
+
+async def test_a_process_that_lost_the_run_does_not_act(
+    inside: InProcessSite, settings: Any, payments: list[int]
+) -> None:
+    """Frozen after its call was recorded and taken over meanwhile, a process wakes, looks whether the run is still its own, and
+    leaves the tool alone.
+    """
+    settings.WATCH_SECONDS = 60  # It would find out by its watch too, only later than the tool.
+    gate = asyncio.Event()
+    settings.MODEL = ScriptedModel([gate, Call("send_money", {"amount": 5})], ["Sent."])
+    tab = await inside.tab(await inside.user())
+    run_id = await tab.say("go", agent_name="analyst")
+    await tab.until(lambda tab: tab.runs[run_id].state == "running")
+
+    def taken_over_once_recorded(*arguments: Any, **named: Any) -> Any:
+        recorded = record(*arguments, **named)
+        Run.objects.update(worker="another")
+        return recorded
+
+    record = events.record_steps
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(events, "record_steps", taken_over_once_recorded)
+        gate.set()
+        await tab.until(lambda tab: tab.runs[run_id].last_step == 1)
+        async with asyncio.timeout(5):
+            while driver.current().active:  # noqa: ASYNC110 - what lets go of a run tells nobody
+                await asyncio.sleep(0.01)
+    assert payments == []
+    assert (await query(Run.objects.get)).state == "running"
