@@ -13,27 +13,24 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Coroutine, Iterator
-from functools import partial
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 
-from agents import registry
 from agents.model_choice import describe
 from chat import events, group, recovery, run_queue, runs
 from chat.database import hold, query, write
+from chat.prepared_agents import PreparedAgents
+from chat.sweeper import Sweeper, survived
 
 if TYPE_CHECKING:
     from chat.driving import Driving
 
 logger = logging.getLogger(__name__)
 
-# Messages that nobody took up are looked for at every so manieth look for lost runs: the queue delivers, this is for its losses.
-WAITING_SWEEPS = 4
 LISTEN_AGAIN_SECONDS = 2.0
 
 
@@ -49,22 +46,27 @@ class Driver:
         self._reachable: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._channel = ""
-        self._agents: dict[str, registry.Agent] = {}
+        self._agents = PreparedAgents()
         self._awake: set[int] = set()
         self._taking_over: set[str] = set()
-        self._suspected: set[tuple[str, int]] = set()
         self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._model: registry.Model | None = None
         # Where nothing connects processes, there is only this one: what it does not hold, nobody does.
         self._alone = None if settings.REDIS_URL or settings.HAS_WORKERS else self.worker
+        self._sweeper = Sweeper(
+            alone=self._alone,
+            # A run of its own that it could not renew in time, it renews: the process is there.
+            holds=lambda run_id: run_id in self._driving or run_id in self._taking_over,
+            take_over=self._begin_taking_over,
+            wake=self.wake,
+        )
 
     def start(self) -> None:
         """Begin to watch, sweep and listen. Called once, in the event loop that the driver lives in."""
         self._spawn(self._warm_up())
         self._spawn(self._watch())
-        self._spawn(self._sweep())
+        self._sweeping = self._spawn(self._sweeper.keep_sweeping())
         self._spawn(self._listen())
 
     async def close(self) -> None:
@@ -78,6 +80,7 @@ class Driver:
         come so far after so many seconds is cut and handed over as it is.
         """
         self._draining = True
+        self._sweeping.cancel()
         for driving in list(self._driving.values()):
             driving.hand_over()
         await self._until_idle(seconds)
@@ -146,7 +149,7 @@ class Driver:
         async with self._room:
             if run_id in self._driving:
                 return
-            with _survived("drive a run"):
+            with survived("drive a run"):
                 if self._draining:
                     await write(run_queue.enqueue_unfinished, run_id)
                     return
@@ -168,34 +171,12 @@ class Driver:
             driving.hand_over()
         try:
             await self._become_reachable(driving)
-            await driving.drive(self._agent(driving))
+            await driving.drive(self._agents.agent(driving))
         finally:
             del self._driving[driving.run_id]
             if not self._driving:
                 self._idle.set()
             await self._become_unreachable(driving)
-
-    async def _agent(self, driving: Driving) -> registry.Agent:
-        """The agent of a run; made once for each name, but where a run goes on in the middle, for it alone."""
-        name = driving.claimed.run.agent
-        if self._model is None:
-            from agents import llm
-
-            # In a thread: importing a provider takes seconds.
-            self._model = await asyncio.to_thread(
-                llm.chat_model,
-                settings.MODEL,
-                openai_base_url=settings.OPENAI_BASE_URL,
-                demo_delay=settings.DEMO_TOKEN_SECONDS,
-            )
-        build = partial(registry.build, name, model=self._model)
-        if driving.iterations:
-            # The message that is handed back counts as a call of the model.
-            left = max(settings.MAX_ITERATIONS - driving.iterations, 0) + (driving.replayed is not None)
-            return build(max_iterations=max(left, 1), replayed=driving.replayed)
-        if name not in self._agents:
-            self._agents[name] = build(max_iterations=settings.MAX_ITERATIONS)
-        return self._agents[name]
 
     async def _take_over(self, run_id: str, attempt: int) -> None:
         found = await write(recovery.take_over, run_id, attempt=attempt, worker=self.worker, mine_alone=self._alone)
@@ -245,7 +226,7 @@ class Driver:
             if not self._driving:
                 renewed_at = loop.time()
                 continue
-            with _survived("look after its runs"):
+            with survived("look after its runs"):
                 await self._stop_asked(list(self._driving.values()))
                 if loop.time() - renewed_at >= settings.LEASE_SECONDS / 3:
                     await self._renew()
@@ -266,64 +247,19 @@ class Driver:
             elif driving.run_id not in self._reachable:
                 await self._become_reachable(driving)
 
-    # --- sweeping: runs that lost their process, messages that nobody took up ---
-
-    async def _sweep(self) -> None:
-        swept = 0
-        while True:
-            if not self._draining:
-                with _survived("look for lost runs"):
-                    await self._sweep_lost()
-                if swept % WAITING_SWEEPS == 0:
-                    with _survived("look for waiting messages"):
-                        await self._sweep_waiting()
-            swept += 1
-            await asyncio.sleep(settings.SWEEP_SECONDS)
-
-    async def _sweep_lost(self) -> None:
-        lost = set(await query(recovery.abandoned, mine_alone=self._alone))
-        # Seen twice: after a database that was away, every lease has passed, and whoever lives needs a moment to renew.
-        certain = lost if self._alone else lost & self._suspected
-        self._suspected = lost
-        for run_id, attempt in certain:
-            # A run of its own that it could not renew in time, it renews: the process is there.
-            if run_id in self._driving or run_id in self._taking_over:
-                continue
-            if settings.HAS_WORKERS:
-                await write(run_queue.enqueue_unfinished, run_id)
-            else:
-                self._taking_over.add(run_id)
-                self._spawn(self._survive_taking_over(run_id, attempt))
-
-    async def _sweep_waiting(self) -> None:
-        if settings.HAS_WORKERS:
-            await write(run_queue.enqueue_forgotten)
-        else:
-            for session_id in await query(runs.sessions_waiting):
-                self.wake(session_id)
+    def _begin_taking_over(self, run_id: str, attempt: int) -> None:
+        self._taking_over.add(run_id)
+        self._spawn(self._survive_taking_over(run_id, attempt))
 
     async def _survive_taking_over(self, run_id: str, attempt: int) -> None:
         try:
-            with _survived("take a lost run over"):
+            with survived("take a lost run over"):
                 await self._take_over(run_id, attempt)
         finally:
             self._taking_over.discard(run_id)
         session_id = await query(runs.session_of, run_id)
         if session_id is not None:
             self.wake(session_id)
-
-
-@contextlib.contextmanager
-def _survived(what: str) -> Iterator[None]:
-    """The driver's loops must outlive any failure of one round: without them no run is stopped, kept or found."""
-    try:
-        yield
-    except events.Superseded as error:
-        logger.info("The driver was late to %s: %s", what, error)
-    except (OperationalError, InterfaceError) as error:
-        logger.warning("The driver could not %s: %s", what, error)
-    except Exception:
-        logger.exception("The driver could not %s", what)
 
 
 _drivers: WeakKeyDictionary[asyncio.AbstractEventLoop, Driver] = WeakKeyDictionary()

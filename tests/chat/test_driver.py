@@ -35,7 +35,8 @@ def steps_of(tab: InProcessTab) -> list[tuple[str, str]]:
 
 
 async def test_a_run_that_lost_its_process_ends_and_offers_to_try_again(inside: InProcessSite, settings: Any) -> None:
-    """Killed in mid-token, the run ends in one error step after the restart; what waits behind it runs next."""
+    """Lost as often as it may be, the run ends in one error step after the restart; what waits behind it runs next."""
+    settings.ATTEMPTS = 1
     settings.MODEL = ScriptedModel(["Half of it", asyncio.Event()])
     tab = await inside.tab(await inside.user())
     lost = await running(tab)

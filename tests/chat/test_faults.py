@@ -18,7 +18,7 @@ from django.contrib.auth.models import User
 from django.db import InternalError, OperationalError, connections, transaction
 from django.utils import timezone
 
-from chat import driver, events, group, recovery, runs
+from chat import events, group, recovery, runs
 from chat.database import query
 from chat.models import ChatSession, Run
 from chat.protocol import Close, Code
@@ -59,7 +59,7 @@ async def test_a_database_away_for_longer_than_the_lease(
     """A process that could not renew its lease in time, and is still there, does not give up its own run."""
     settings.LEASE_SECONDS, settings.WATCH_SECONDS = 0.6, 0.05
     monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "timeout", 0.1)
-    monkeypatch.setattr(driver, "SWEEP_SECONDS", 0.05)
+    settings.SWEEP_SECONDS = 0.05
     gate = asyncio.Event()
     settings.MODEL = ScriptedModel(["a", gate, "b"])
     tab = await inside.tab(await inside.user())
@@ -134,7 +134,7 @@ async def test_the_sweep_goes_on_after_any_failure(
     inside: InProcessSite, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that vanished, its user deleted in between, does not keep others from being found."""
-    monkeypatch.setattr(driver, "SWEEP_SECONDS", 0.05)
+    settings.SWEEP_SECONDS = 0.05
     settings.MODEL = ScriptedModel(["a"])
     user = await inside.user()
     tab = await inside.tab(user)

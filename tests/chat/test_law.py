@@ -10,13 +10,12 @@ import random
 import uuid
 from typing import Any
 
-import pytest
 from channels.layers import InMemoryChannelLayer
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from chat import driver, events, runs
+from chat import events, runs
 from chat.database import query, write
 from chat.models import ChatSession
 from tests.parts.in_process import InProcessSite
@@ -146,12 +145,10 @@ async def test_over_a_layer_that_drops_doubles_and_reorders(inside: InProcessSit
     await inside.restart_driver()
 
 
-async def test_an_announcement_from_further_on_brings_what_was_missed(
-    inside: InProcessSite, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_announcement_from_further_on_brings_what_was_missed(inside: InProcessSite, settings: Any) -> None:
     """A client that never asks gets what an earlier announcement lost before what the later one tells, and each once."""
     # Nobody drives: only messages are recorded.
-    monkeypatch.setattr(driver, "SWEEP_SECONDS", 3600)
+    settings.SWEEP_SECONDS = 3600
     user = await inside.user()
     client = await inside.tab(user, resuming=False)
     await client.until_frame("connected")
