@@ -27,7 +27,7 @@ daemon off;
 {user}
 worker_processes 1;
 worker_rlimit_nofile {files};
-error_log stderr warn;
+error_log stderr notice;
 pid {folder}/pid;
 events {{
     worker_connections {connections};
@@ -99,8 +99,10 @@ class Proxy:
         self._servers = list(servers)
         self._configure()
         if self._child and self.running:
+            before = self._ended_workers()
             self._child.signal(signal.SIGHUP)
-            self._child.wait_until(self._answers, timeout=10)
+            # The old worker process still takes connections when the new one already does.
+            self._child.wait_until(lambda: self._ended_workers() > before and self._answers(), timeout=10)
 
     def stop(self) -> None:
         """All its processes at once and without warning; connections break."""
@@ -174,6 +176,9 @@ class Proxy:
             generation=self._generation,
         )
         Path(self._folder.name, "nginx.conf").write_text(config)
+
+    def _ended_workers(self) -> int:
+        return self.output().count(": gracefully shutting down")
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
