@@ -18,6 +18,7 @@ from psycopg.rows import dict_row
 
 from tests.parts import family
 from tests.parts.child import Child, DiedEarly, free_port
+from tests.parts.part import Part
 
 USER = "glassbox"
 CONNECTIONS = 200
@@ -67,21 +68,20 @@ class Database:
             return cursor.fetchall() if cursor.description else []
 
 
-class PostgresServer(Database):
+class PostgresServer(Database, Part):
     """Keeps its port and its data over `stop`, `restart` and a kill. As a `Database` it is its first one, which is empty.
 
     `folder` keeps the data from one time to the next; without it `close()` removes them. `durable` data survive the machine,
     too.
     """
 
-    def __init__(self, folder: Path | None = None, *, durable: bool = False) -> None:
+    def __init__(self, folder: Path | None = None, *, log: Path | None = None, durable: bool = False) -> None:
         self._settings = SETTINGS if durable else SETTINGS | FAST
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="glassbox-postgres-")
         self.folder = folder or Path(self._temporary.name if self._temporary else "")
         self.port = free_port()
-        self.log = self.folder / "log"
+        self.log = log or self.folder / "log"
         self._data = self.folder / "data"
-        self._child: Child | None = None
         self._pause: family.Pause | None = None
         self._made = 0
         super().__init__(f"postgresql://{USER}:{self._password()}@127.0.0.1:{self.port}/{USER}")
@@ -128,20 +128,6 @@ class PostgresServer(Database):
         if self._pause:
             self._pause.end()
             self._pause = None
-
-    @property
-    def running(self) -> bool:
-        return self._child is not None and self._child.running
-
-    @property
-    def pid(self) -> int:
-        """Of the postmaster, the parent of all others."""
-        assert self._child
-        return self._child.pid
-
-    def output(self) -> str:
-        """What the present process wrote so far."""
-        return self._child.output() if self._child else ""
 
     def new_database(self, *, template: Database | None = None) -> Database:
         """An empty one, or a copy of a template that nobody is connected to; in about 50 ms."""

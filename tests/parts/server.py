@@ -10,14 +10,16 @@ from pathlib import Path
 
 from tests.parts.child import Child, free_port
 from tests.parts.installation import TOP, Installation, User
+from tests.parts.part import Part
 
 START_SECONDS = 60
 END_SECONDS = 20
 
 
-class Process:
+class Process(Part):
     """A command of `manage.py` that has started once it has written a line with `ready`."""
 
+    _child: Child
     _end_seconds: float = END_SECONDS
 
     def __init__(self, words: list[str], *, ready: str, env: Mapping[str, str], log: Path) -> None:
@@ -25,14 +27,14 @@ class Process:
         self._words = [sys.executable, str(TOP / "manage.py"), *words]
         self._ready = ready
         self._env = dict(env)
-        self._begin()
+        self.begin()
 
     def start(self) -> None:
-        """Returns when it is ready. Raises `DiedEarly`, with its output, where it does not get there."""
-        self._begin()
+        self.begin()
         self.wait_until_ready()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """As `start`, without waiting."""
         self._child = Child(self._words, log=self.log, env=self._env, cwd=TOP)
 
     def wait_until_ready(self) -> None:
@@ -42,18 +44,6 @@ class Process:
     @property
     def is_ready(self) -> bool:
         return self._ready in self._child.output()
-
-    @property
-    def running(self) -> bool:
-        return self._child.running
-
-    @property
-    def pid(self) -> int:
-        return self._child.pid
-
-    def output(self) -> str:
-        """What the present process wrote so far."""
-        return self._child.output()
 
     def kill(self) -> None:
         """SIGKILL: nothing is tidied up."""

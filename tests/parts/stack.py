@@ -19,6 +19,7 @@ import pytest
 
 from tests.parts.installation import Installation, prepare
 from tests.parts.model_server import ModelServer
+from tests.parts.part import Part
 from tests.parts.postgres_server import PostgresServer
 from tests.parts.proxy import Proxy
 from tests.parts.redis_server import RedisServer
@@ -33,11 +34,12 @@ class Stack(Installation):
     def __init__(self, folder: Path, env: Mapping[str, str], *, port: int | None = None, durable: bool = False) -> None:
         self.folder = folder
         self.data_dir = folder / "site"
-        for made in (self.data_dir, folder / "postgres"):
+        self.logs = folder / "logs"
+        for made in (self.data_dir, folder / "postgres", self.logs):
             made.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.postgres = PostgresServer(folder / "postgres", durable=durable)
-        self.redis = RedisServer()
-        self.proxy = Proxy([], port=port, log=folder / "proxy.log")
+        self.postgres = PostgresServer(folder / "postgres", log=self.logs / "postgres.log", durable=durable)
+        self.redis = RedisServer(log=self.logs / "redis.log")
+        self.proxy = Proxy([], port=port, log=self.logs / "proxy.log")
         self.webs: list[Server] = []
         self.workers: list[Worker] = []
         self._made = {"web": 0, "worker": 0}
@@ -96,7 +98,7 @@ class Stack(Installation):
 
     def _log(self, kind: str) -> Path:
         self._made[kind] += 1
-        return self.folder / f"{kind}-{self._made[kind]}.log"
+        return self.logs / f"{kind}-{self._made[kind]}.log"
 
     # --- what an installation has ---
 
@@ -109,7 +111,14 @@ class Stack(Installation):
 
     @property
     def processes(self) -> list[Process]:
+        """Those of the site's own."""
         return [*self.webs, *self.workers]
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """All, by their names, in the order in which they start."""
+        # A log has its part's name.
+        return {part.log.stem: part for part in (self.postgres, self.redis, *self.processes, self.proxy)}
 
     def close(self) -> None:
         """Without ceremony. The folder stays."""
