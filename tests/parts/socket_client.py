@@ -285,14 +285,20 @@ class LiveTab:
             await self.until(lambda tab: run_id in tab.runs and run_id not in tab.active, timeout=timeout)
 
     async def until_current(self, *, timeout: float = 20) -> None:
-        """Return when the log has nothing that this tab does not have: asked with a ping."""
-        socket = await self._connected()
+        """Return when the log has nothing that this tab does not have: asked with a ping, on a new socket if the old one
+        brings no answer any more.
+        """
         mark = uuid.uuid4().hex
-        await socket.send("ping", timestamp=mark)
-        await self.until(
-            lambda tab: any(f["type"] == "pong" and f["data"]["timestamp"] == mark for f in self.frames),
-            timeout=timeout,
-        )
+
+        def answer() -> str | None:
+            return mark if any(f["type"] == "pong" and f["data"]["timestamp"] == mark for f in self.frames) else None
+
+        async with asyncio.timeout(timeout):
+            while not answer():
+                socket = await self._connected()
+                with contextlib.suppress(ConnectionClosed):
+                    await socket.send("ping", timestamp=mark)
+                await self._settled(socket, answer)
         await self.until(lambda tab: tab.seq >= tab.head and not tab.resuming, timeout=timeout)
 
     async def offline(self) -> None:
