@@ -16,9 +16,9 @@ from django.db.models import F
 from django.utils import timezone
 
 from agents.steps import Step, StepType, Usage
-from chat import events, processes, quotas, runs
+from chat import events, quotas, runs
 from chat.database import query, write
-from chat.models import ChatSession, DailyUsage, Event, OpenSocket, Run, RunState
+from chat.models import ChatSession, DailyUsage, Event, Run, RunState
 from chat.protocol import Code, Refused
 from tests.parts.in_process import InProcessSite, InProcessTab
 from tests.parts.scripted_model import ScriptedModel
@@ -248,24 +248,6 @@ def test_of_many_messages_at_once_no_more_get_through_than_may(settings: Any) ->
     results = at_once(*(partial(send, session.pk) for session in made))
     assert [isinstance(result, Refused) for result in results].count(False) == 2
     assert Run.objects.count() == 2
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_many_sockets_at_once_no_more_get_through_than_may(settings: Any) -> None:
-    """At two servers."""
-    settings.SOCKETS_PER_USER = 3
-    user = User.objects.create_user("ada")
-    for name in ("here", "there"):
-        processes.announce(name, "web", opened={}, closed=())
-    results = at_once(
-        *(
-            partial(quotas.open_socket, uuid.uuid4(), name, user_id=user.pk)
-            for name in ("here", "there")
-            for _ in range(4)
-        )
-    )
-    assert results.count(None) == 3
-    assert OpenSocket.objects.count() == 3
 
 
 @pytest.mark.django_db(transaction=True)
