@@ -49,7 +49,7 @@ def first_admin(request: HttpRequest, token: str) -> HttpResponse:
             user = make_first_admin(form)
         except AdminExists:
             return _refused(request, "used")
-        login(request, user)
+        login(request, user, backend=settings.SIGN_IN_BACKEND)
         return redirect(settings.LOGIN_REDIRECT_URL)
     return render(request, "registration/first_admin.html", {"form": form})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from csp.constants import NONE, SELF
@@ -25,7 +26,11 @@ PORT = int(env.number("PORT", 8000))
 ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 # The site's own origin is always allowed; these are others that may open sockets to it and send forms.
 ALLOWED_ORIGINS = full_origins("ALLOWED_ORIGINS", env.items("ALLOWED_ORIGINS"))
+# Behind HTTPS there is at least the proxy that ends it.
+TRUSTED_PROXIES = max(int(env.number("TRUSTED_PROXIES", 0)), int(HTTPS))
 SIGN_UP = env.flag("SIGN_UP")
+SIGN_IN_TRIES = int(env.number("SIGN_IN_TRIES", 10))
+SIGN_IN_SECONDS = env.number("SIGN_IN_SECONDS", 300)
 DATABASE_URL = env.text("DATABASE_URL")
 DATABASE_SECONDS = env.number("DATABASE_SECONDS", 5)
 DATABASE_CONNECTIONS = int(env.number("DATABASE_CONNECTIONS", 12))
@@ -132,6 +137,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "csp",
+    "axes",
     "chat",
     "reasoning_site",
 ]
@@ -149,6 +155,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "reasoning_site.urls"
 ASGI_APPLICATION = "reasoning_site.asgi.application"
@@ -183,6 +190,21 @@ CHANNEL_LAYERS = {
     if REDIS_URL
     else {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 10_000}}
 }
+SIGN_IN_BACKEND = "django.contrib.auth.backends.ModelBackend"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", SIGN_IN_BACKEND]
+AXES_ENABLED = SIGN_IN_TRIES > 0
+AXES_FAILURE_LIMIT = SIGN_IN_TRIES
+AXES_COOLOFF_TIME = timedelta(seconds=SIGN_IN_SECONDS)
+# Both: whoever guesses locks himself out, and not the one whose name he uses.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "reasoning_site.client_address.client_address"
+AXES_LOCKOUT_CALLABLE = "reasoning_site.accounts.locked_out"
+# Who signed in when, and from where, is nobody's business.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
