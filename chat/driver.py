@@ -289,6 +289,9 @@ class Driver:
             # A run of its own that it could not renew in time, it renews: the process is there.
             if run_id in self._driving or run_id in self._taking_over:
                 continue
+            # Told to end meanwhile: what it has just handed over is for others.
+            if self._draining:
+                return
             if settings.HAS_WORKERS:
                 await write(run_queue.enqueue_unfinished, run_id)
             else:
