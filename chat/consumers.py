@@ -14,7 +14,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import DatabaseError, InterfaceError
 
 from agents import registry
-from chat import entry, events, group, logins, metrics, protocol, quotas, remote, runs
+from chat import drain, entry, events, group, logins, metrics, protocol, quotas, remote, runs
 from chat.database import query, write
 from chat.feed import Feed
 from chat.limits import Flood, Pace
@@ -32,15 +32,18 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     feed: Feed
     asking: asyncio.Task[None] | None = None
     place: entry.Entry | None = None
+    left = joined = False
     session: ChatSession
     user: AbstractBaseUser
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.groups: list[str] = []
+        self.busy = asyncio.Lock()  # held while a command is carried out: a process that ends waits for it
         try:
             await super().__call__(scope, receive, send)
         finally:
             # However it ends: by a disconnect, by an error, or cancelled because the browser is long gone.
+            drain.leave(self)
             if self.asking is not None:
                 self.asking.cancel()
                 metrics.socket_closed()
@@ -51,13 +54,16 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
 
     async def connect(self) -> None:
         await self.accept()
-        self.left = False
-        self.joined = False
         self.seen_losses = group.losses()
         self.pace = Pace(rate=settings.FRAMES_PER_SECOND, burst=settings.FRAMES_AT_ONCE)
         self.login = self.scope["cookies"].get(settings.SESSION_COOKIE_NAME, "")
+        drain.enter(self)
+        if drain.is_under_way():
+            await self.go_away()
+            return
         try:
-            await self._open()
+            async with self.busy:
+                await self._open()
         except (DatabaseError, InterfaceError):
             logger.exception("A socket could not be opened")
             await self._leave(Close.TRY_AGAIN)
@@ -106,9 +112,14 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if self.left or self.asking is None or not await self._pace(len(text_data or bytes_data or "")):
             return
+        async with self.busy:
+            if not self.left:
+                await self._answer(text_data, bytes_data)
+
+    async def _answer(self, text: str | None, binary: bytes | None) -> None:
         command = None
         try:
-            command = protocol.parse(text_data, bytes_data)
+            command = protocol.parse(text, binary)
             if isinstance(command, protocol.Ack):
                 self.pace.was_acknowledgement()
                 await self.feed.acknowledge(command.frames)
@@ -270,6 +281,14 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             # Servers raise it where the socket closed a moment ago; what was not sent is in the log.
             logger.info("A frame was not sent: %s", error)
             await self._leave(Close.TRY_AGAIN)
+
+    async def go_away(self) -> None:
+        """The process ends: say so, finish and answer what is being handled, and close."""
+        frame = protocol.going_away(spread=settings.DRAIN_SECONDS)
+        await (self._send(frame) if self.asking is None else self.feed.send(frame))
+        async with self.busy:
+            if not self.left:
+                await self._leave(Close.RESTART)
 
     async def _leave(self, code: Close) -> None:
         """Close for a reason of ours; nothing is sent after it."""

@@ -9,9 +9,7 @@ import asyncio
 import contextlib
 import importlib
 import logging
-import os
 import secrets
-import socket
 import sys
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
@@ -21,7 +19,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from agents.model_choice import describe
-from chat import events, group, recovery, run_queue, runs
+from chat import events, group, processes, recovery, run_queue, runs
 from chat.database import hold, query, write
 from chat.prepared_agents import PreparedAgents
 from chat.sweeper import Sweeper, survived
@@ -40,7 +38,8 @@ class Driver:
     """
 
     def __init__(self, *, capacity: int | None = None) -> None:
-        self.worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
+        # Begins with the process's name: of two drivers that one process has had, one may find the other's runs.
+        self.worker = f"{processes.NAME}-{secrets.token_hex(2)}"
         self._driving: dict[str, Driving] = {}
         self._room = asyncio.Semaphore(capacity) if capacity else contextlib.nullcontext()
         self._reachable: set[str] = set()

@@ -25,9 +25,9 @@ SESSION_ID: Final = r"[A-Za-z0-9_-]{1,64}"
 
 
 class Close(IntEnum):
-    """Close codes of ours: 4000-4499 mean "come back", 4500-4999 mean "do not"."""
+    """Close codes: of ours, 4000-4499 mean "come back" and 4500-4999 "do not"; 1012 is the protocol's "service restart"."""
 
-    GOING_AWAY = 4000
+    RESTART = 1012
     TRY_AGAIN = 4001
     TOO_SLOW = 4008
     FLOOD = 4029
@@ -245,6 +245,11 @@ def connected(*, session_id: str, agent_name: str, head: int, epoch: str, active
             "protocol": VERSION,
         },
     )
+
+
+def going_away(*, spread: float) -> str:
+    """The server ends, and closes this socket with 1012: come back at a moment drawn from the next `spread` seconds."""
+    return encode("going_away", {"spread": spread})
 
 
 def pong(timestamp: float | str | None, *, head: int) -> str:

@@ -33,6 +33,12 @@ async def _probe() -> None:
         await asyncio.sleep(PROBE_SECONDS)
 
 
+async def hand_over() -> None:
+    """This process ends: what it drives itself is cut and goes on in another, or here after the restart."""
+    if not settings.HAS_WORKERS:
+        await driver.current().drain(0)
+
+
 def wake(session_id: int) -> None:
     """A message was recorded. Where workers drive, it is in their queue since then."""
     if not settings.HAS_WORKERS:

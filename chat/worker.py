@@ -36,6 +36,7 @@ async def work(
 
     `concurrency` bounds the runs at once; None for `queues` is all of them. A database that is away is waited for.
     """
+    presence = processes.current("worker")
     mine = driver.begin(driver.Driver(capacity=concurrency))
     present = processes.current("worker")
     taking = asyncio.create_task(_keep_taking(concurrency=concurrency, queues=queues, name=mine.worker, ready=ready))
@@ -51,6 +52,8 @@ async def work(
     finally:
         await mine.close()
         driver.forget()
+        await presence.close()
+        processes.forget()
         await present.close()
         processes.forget()
 

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from chat import drain
 from chat.models import ChatSession
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,12 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 async def readyz(request: HttpRequest) -> JsonResponse:
-    """200 if database and channel layer both answer in time, else 503; each part's state is `ok` or what is wrong."""
+    """200 if database and channel layer both answer in time, else 503; each part's state is `ok` or what is wrong.
+
+    A process that is told to end is not ready any more, and says so without asking anybody.
+    """
+    if drain.is_under_way():
+        return JsonResponse({"status": "draining"}, status=503)
     loop = asyncio.get_running_loop()
     database, channel_layer = await asyncio.gather(
         _state("database", loop.run_in_executor(_threads, _ask_database)),

@@ -29,7 +29,7 @@ FLOORS = [
     {"chat.models"},
     {"chat.metrics"},
     {"chat.group"},
-    {"chat.access", "chat.database", "chat.drafts", "chat.events", "chat.limits", "chat.search"},
+    {"chat.access", "chat.database", "chat.drafts", "chat.drain", "chat.events", "chat.limits", "chat.search"},
     {"chat.processes", "chat.quotas", "chat.run_queue"},
     {"chat.feed", "chat.runs"},
     {"chat.driving", "chat.recovery"},

@@ -51,6 +51,7 @@ function words({ state, why, retryAt }) {
       return "Connecting…";
     case State.RETRYING: {
       const left = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
+      if (why === "restart") return `The server is restarting, back in ${left} s`;
       return `${WHY[why] ? `${WHY[why]}, ` : ""}retrying in ${left} s`.replace(/^./, (first) => first.toUpperCase());
     }
     default:

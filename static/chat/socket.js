@@ -12,7 +12,9 @@
  * of the socket's own: `state` (see `status`), `received` (frame, text) before the handlers of its type, `sent` (frame,
  * text), and `handled` (frame) after them. A frame that is called like one of these reaches only `received` and `handled`.
  *
- * It knows nothing of chat but `ping`, answered by `pong`, and `ack`, sent once the page has sent `resume`.
+ * It knows nothing of chat but `ping`, answered by `pong`; `ack`, sent once the page has sent `resume`; and `going_away`, after
+ * which, as after close code 1012, it comes back at a moment drawn from the seconds that the server names, so that not all
+ * clients come at once.
  */
 
 /** The one value that says how things stand. `offline` is left only by `connect()`. */
@@ -26,6 +28,7 @@ export const State = Object.freeze({
 const OWN_EVENTS = new Set(["state", "received", "sent", "handled"]);
 const CLOSE_BY_USER = 1000;
 const CLOSE_NO_REPLY = 3008;
+const CLOSE_RESTART = 1012;
 
 const DEFAULTS = {
   heartbeat: 30_000, // ms between pings
@@ -34,6 +37,7 @@ const DEFAULTS = {
   held: 5_000, // ms after which a connection counts as good and the tries start from 0 again
   shortest: 1_000, // ms, the first window of the back-off
   longest: 30_000, // ms, its widest
+  spread: 5_000, // ms over which clients come back to a server that restarts, where it does not say
   tries: 0, // tries in a row before giving up; 0 for no limit
   comeBackBelow: 4_500, // close codes from here to 4999 mean "do not come back"
   ackFrames: 64,
@@ -51,6 +55,12 @@ export const systemClock = {
 /** Milliseconds to wait before try number `tries` (from 1): exponential with full jitter, `random` in [0, 1). */
 export function backoff(tries, random, { shortest, longest } = DEFAULTS) {
   return Math.floor(random * Math.min(longest, shortest * 2 ** Math.min(tries - 1, 30)));
+}
+
+/** Milliseconds over which to spread the return, by what a server that goes away has said, if it has. */
+export function spreadOf(frame, { spread, longest } = DEFAULTS) {
+  const said = frame?.data?.spread;
+  return typeof said === "number" && said >= 0 ? Math.min(said * 1000, longest) : spread;
 }
 
 /** Whether the server means "come back" with this close code. */
@@ -72,6 +82,7 @@ export class ChatSocket {
   #tries = 0;
   #timers = {};
   #unacknowledged = { acknowledging: false, frames: 0, since: 0, characters: 0 };
+  #goingAway = null; // the frame, where the server has said that it goes
   #listeners = [];
 
   /**
@@ -91,7 +102,8 @@ export class ChatSocket {
 
   /**
    * {state, why, code, reason, tries, retryAt}. `why` says what ended the last connection: "user", "refused" (the server
-   * means "do not come back"), "tries" (the limit is reached), "closed", "no reply", "not opened", or "" for nothing yet;
+   * means "do not come back"), "tries" (the limit is reached), "restart" (the server restarts, which is no failure), "closed",
+   * "no reply", "not opened", or "" for nothing yet;
    * `code` and `reason` are those of the close; `retryAt` is the time of the next try in milliseconds since the epoch.
    */
   get status() {
@@ -151,6 +163,7 @@ export class ChatSocket {
       return;
     }
     this.#raw = raw;
+    this.#goingAway = null;
     // Every listener asks whether its socket is still the one: an abandoned socket can speak for minutes after.
     const mine = (handle) => (event) => {
       if (this.#raw === raw) handle(event);
@@ -181,6 +194,7 @@ export class ChatSocket {
       this.#report(error);
     }
     if (frame !== null && typeof frame === "object") {
+      if (frame.type === "going_away") this.#goingAway = frame;
       this.#emit("received", frame, text);
       if (typeof frame.type === "string" && !OWN_EVENTS.has(frame.type)) this.#emit(frame.type, frame);
       this.#emit("handled", frame);
@@ -234,14 +248,20 @@ export class ChatSocket {
   #closed(why, code, reason) {
     this.#raw = null;
     this.#clearTimers();
-    this.#tries += 1;
     if (!comesBack(code, this.#options)) this.#rest("refused", code, reason);
-    else if (this.#options.tries > 0 && this.#tries > this.#options.tries) this.#rest("tries", code, reason);
-    else {
-      const wait = backoff(this.#tries, this.#random(), this.#options);
-      this.#after("retry", wait, () => this.#open());
-      this.#become(State.RETRYING, { why, code, reason, retryAt: this.#clock.now() + wait });
+    else if (code === CLOSE_RESTART || this.#goingAway) {
+      const wait = Math.floor(this.#random() * spreadOf(this.#goingAway, this.#options));
+      this.#comeBack(wait, { why: "restart", code, reason });
+    } else {
+      this.#tries += 1;
+      if (this.#options.tries > 0 && this.#tries > this.#options.tries) this.#rest("tries", code, reason);
+      else this.#comeBack(backoff(this.#tries, this.#random(), this.#options), { why, code, reason });
     }
+  }
+
+  #comeBack(wait, end) {
+    this.#after("retry", wait, () => this.#open());
+    this.#become(State.RETRYING, { ...end, retryAt: this.#clock.now() + wait });
   }
 
   #rest(why, code, reason) {

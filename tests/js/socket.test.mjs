@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import fc from "fast-check";
 
-import { ChatSocket, State, backoff, comesBack } from "../../static/chat/socket.js";
+import { ChatSocket, State, backoff, comesBack, spreadOf } from "../../static/chat/socket.js";
 import { FakeClock } from "./clock.mjs";
 
 /** The browser's WebSocket, played by the test. */
@@ -166,6 +166,73 @@ test("a code that means “do not come back” ends it until the user connects a
     clock.pass(1e6);
     assert.equal(FakeWebSocket.all.length, 1);
   }
+});
+
+test("after a restart it comes back within the spread, and that is no failure", () => {
+  for (const [frame, spread] of [[null, 5_000], [{ type: "going_away", data: { spread: 12 } }, 12_000]]) {
+    for (const random of [0, 0.25, 0.999]) {
+      const { socket, clock } = connected({ random: () => random, tries: 1 });
+      if (frame) FakeWebSocket.last.receive(frame);
+      assert.equal(socket.status.state, "connected", "it stays until the server closes");
+      FakeWebSocket.last.end(1012);
+      const { state, why, code, tries, retryAt } = socket.status;
+      assert.deepEqual({ state, why, code, tries }, { state: "retrying", why: "restart", code: 1012, tries: 0 });
+      const wait = Math.floor(random * spread);
+      assert.equal(retryAt, clock.now() + wait);
+      clock.pass(wait - 1);
+      assert.equal(FakeWebSocket.all.length, 1);
+      clock.pass(1);
+      assert.equal(FakeWebSocket.all.length, 2);
+    }
+  }
+});
+
+test("the return is spread evenly, and what a server says of it is taken with care", () => {
+  const waits = [];
+  let drawn = 0;
+  const { socket } = setUp({ random: () => (drawn += 0.01) - 0.005 });
+  for (let at = 0; at < 100; at += 1) {
+    socket.connect();
+    FakeWebSocket.last.open();
+    FakeWebSocket.last.end(1012);
+    waits.push(socket.status.retryAt);
+    socket.disconnect();
+  }
+  const start = waits[0] - 25;
+  for (let second = 0; second < 5; second += 1) {
+    assert.equal(waits.filter((at) => Math.floor((at - start) / 1_000) === second).length, 20);
+  }
+  for (const data of [undefined, null, {}, { spread: "9" }, { spread: -1 }, { spread: NaN }]) assert.equal(spreadOf({ data }), 5_000);
+  assert.equal(spreadOf(null), 5_000);
+  assert.equal(spreadOf({ data: { spread: 0 } }), 0);
+  assert.equal(spreadOf({ data: { spread: 1e9 } }), 30_000);
+});
+
+test("a server that said that it goes and was cut off restarts as well; the next connection begins without that", () => {
+  const { socket, clock } = connected();
+  FakeWebSocket.last.receive({ type: "going_away", data: { spread: 2 } });
+  FakeWebSocket.last.end(1006);
+  assert.equal(socket.status.why, "restart");
+  clock.pass(1_000);
+  FakeWebSocket.last.end(1006);
+  assert.deepEqual([socket.status.why, socket.status.tries], ["closed", 1], "not back yet: a failure like any other");
+});
+
+test("a server that goes away for good is not come back to", () => {
+  const { socket } = connected();
+  FakeWebSocket.last.receive({ type: "going_away", data: { spread: 2 } });
+  FakeWebSocket.last.end(4501);
+  assert.equal(socket.status.state, "offline");
+});
+
+test("retry now cuts the wait after a restart short", () => {
+  const { socket, clock } = connected();
+  FakeWebSocket.last.end(1012);
+  socket.retryNow();
+  FakeWebSocket.last.open();
+  clock.pass(20_000);
+  assert.equal(FakeWebSocket.all.length, 2);
+  assert.equal(socket.status.state, "connected");
 });
 
 test("it tries at once when the browser comes online, when the page is shown, and on demand", () => {
@@ -356,6 +423,7 @@ test("whatever happens, there is one live connection at most and the state tells
     retryNow: ({ socket }) => socket.retryNow(),
     open: () => FakeWebSocket.last?.readyState === 0 && FakeWebSocket.last.open(),
     end: () => FakeWebSocket.last?.readyState < 2 && FakeWebSocket.last.end(),
+    restart: () => FakeWebSocket.last?.readyState < 2 && FakeWebSocket.last.end(1012),
     refuse: () => FakeWebSocket.last?.readyState < 2 && FakeWebSocket.last.end(4501),
     receive: () => FakeWebSocket.last?.readyState === 1 && FakeWebSocket.last.receive({ type: "pong" }),
     second: ({ clock }) => clock.pass(1000),

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
-from chat import driver, events, processes
+from chat import drain, driver, events, processes
 from chat.database import query
 from chat.models import ChatSession, Event
 from tests.parts.socket_client import Frame, Tab
@@ -187,6 +187,7 @@ class InProcessSite:
         for tab in self._tabs:
             with contextlib.suppress(Exception):
                 await tab.close()
+        drain.forget()
         await driver.current().close()
         driver.forget()
         await processes.current().close()

@@ -165,7 +165,7 @@ async def test_on_sigterm_every_socket_is_told_to_come_back_also_while_an_agent_
     await sockets[0].receive_until("reasoning_start")
     assert await asyncio.to_thread(server.term) == 0
     for each in sockets:
-        assert await each.closed() == Close.GOING_AWAY
+        assert await each.closed() == Close.RESTART
     assert server.output().splitlines() == [f"Glassbox is at {server.origin}/ (Ctrl-C stops it)", "Stopped."]
 
 
