@@ -139,12 +139,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             case protocol.Chat():
                 await self._chat(command)
             case protocol.Ping():
-                timestamp = command.timestamp
-                if timestamp is None and command.payload is not None:
-                    timestamp = command.payload.timestamp
                 await self.feed.heal()
                 head, _ = await query(events.head_of, self.session.pk)
-                await self.feed.send(protocol.pong(timestamp, head=head))
+                await self.feed.send(protocol.pong(command.mark, head=head))
             case protocol.Interrupt():
                 await self._interrupt(command.run_id)
             case protocol.Resume():
