@@ -24,7 +24,7 @@ from django.db import InterfaceError, OperationalError
 
 from agents import registry
 from agents.model_choice import describe
-from chat import events, group, recovery, run_queue, runs
+from chat import events, group, log_context, recovery, run_queue, runs
 from chat.database import hold, query, write
 
 if TYPE_CHECKING:
@@ -167,8 +167,10 @@ class Driver:
         if self._draining:
             driving.hand_over()
         try:
-            await self._become_reachable(driving)
-            await driving.drive(self._agent(driving))
+            run = claimed.run
+            with log_context.about(session=run.session.public_id, run=driving.run_id, attempt=run.attempt):
+                await self._become_reachable(driving)
+                await driving.drive(self._agent(driving))
         finally:
             del self._driving[driving.run_id]
             if not self._driving:
@@ -321,7 +323,7 @@ def _survived(what: str) -> Iterator[None]:
     except events.Superseded as error:
         logger.info("The driver was late to %s: %s", what, error)
     except (OperationalError, InterfaceError) as error:
-        logger.warning("The driver could not %s: %s", what, error)
+        logger.warning("The driver could not %s: %s", what, type(error).__name__)
     except Exception:
         logger.exception("The driver could not %s", what)
 

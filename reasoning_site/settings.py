@@ -66,6 +66,7 @@ SLOW_SECONDS = env.number("SLOW_SECONDS", 10)
 PING_SECONDS = env.number("PING_SECONDS", 20)
 PING_TIMEOUT_SECONDS = env.number("PING_TIMEOUT_SECONDS", 30)
 
+LOG_FORMAT = env.choice("LOG_FORMAT", "text", among=("text", "json"))
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 METRICS_HOST = env.text("METRICS_HOST", "127.0.0.1")
 
@@ -218,8 +219,12 @@ WHITENOISE_USE_FINDERS = DEBUG
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "text": {"format": "{asctime} {levelname} {name}: {message}{about}", "style": "{"},
+        "json": {"()": "reasoning_site.log_lines.JsonLines"},
+    },
+    "filters": {"about": {"()": "reasoning_site.log_lines.About"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["about"]}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         # Django gives its logger handlers of its own; without them, everything takes the one way.
