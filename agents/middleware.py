@@ -80,7 +80,8 @@ class ToolBoundary(AgentMiddleware[AgentState[Any], RunContext]):
         except Exception as error:
             if clock.expired():
                 return failure(request, f"The tool {name} was stopped: it took longer than {seconds:g} seconds.")
-            logger.exception("The tool %s failed", name)
+            # The tool's own name: that in the call is what a model wrote.
+            logger.exception("The tool %s failed", request.tool.name if request.tool is not None else "of no name")
             return failure(request, f"The tool {name} failed unexpectedly ({type(error).__name__}).")
 
 

@@ -14,7 +14,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import DatabaseError, InterfaceError
 
 from agents import registry
-from chat import drain, entry, events, group, logins, metrics, protocol, quotas, remote, runs
+from chat import drain, entry, events, group, log_context, logins, metrics, protocol, quotas, remote, runs
 from chat.database import query, write
 from chat.feed import Feed
 from chat.limits import Flood, Pace
@@ -83,6 +83,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await self._leave(turned_away.close)
             return
         self.user, self.session = self.place.user, self.place.session
+        log_context.of_socket(public_id)
         self.feed = Feed(self.session.pk, send=self._send, want_drafts=self._want_drafts)
         # Joined first, read after: what is recorded in between comes twice rather than never.
         self.joined = await self._join()
@@ -128,7 +129,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         except Refused as refused:
             await self._refuse(refused, command)
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("A command could not be carried out: %s", error)
+            logger.warning("A command could not be carried out: %s", type(error).__name__)
             await self._refuse(quotas.not_saved(), command)
 
     async def _refuse(self, refused: Refused, command: protocol.Command | None) -> None:
@@ -150,12 +151,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             case protocol.Chat():
                 await self._chat(command)
             case protocol.Ping():
-                timestamp = command.timestamp
-                if timestamp is None and command.payload is not None:
-                    timestamp = command.payload.timestamp
                 await self.feed.heal()
                 head, _ = await query(events.head_of, self.session.pk)
-                await self.feed.send(protocol.pong(timestamp, head=head))
+                await self.feed.send(protocol.pong(command.mark, head=head))
             case protocol.Interrupt():
                 await self._interrupt(command.run_id)
             case protocol.Resume():
@@ -257,7 +255,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         try:
             yield
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("A socket could not ask the database: %s", error)
+            logger.warning("A socket could not ask the database: %s", type(error).__name__)
             self.seen_losses = -1
 
     async def _is_signed_in(self) -> bool:
@@ -279,7 +277,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await self.base_send({"type": "websocket.send", "text": text})
         except RuntimeError as error:
             # Servers raise it where the socket closed a moment ago; what was not sent is in the log.
-            logger.info("A frame was not sent: %s", error)
+            logger.info("A frame was not sent: %s", type(error).__name__)
             await self._leave(Close.TRY_AGAIN)
 
     async def go_away(self) -> None:

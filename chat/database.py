@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, ParamSpec, TypeVar
@@ -38,7 +39,9 @@ async def hold(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
 
 
 async def _run(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(threads, _with_fresh_connection, function)
+    # With what the task is about, for the log.
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(threads, context.run, _with_fresh_connection, function)
 
 
 def _with_fresh_connection(function: Callable[[], T]) -> T:

@@ -19,7 +19,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from agents.model_choice import describe
-from chat import events, group, processes, recovery, run_queue, runs
+from chat import events, group, log_context, processes, recovery, run_queue, runs
 from chat.database import hold, query, write
 from chat.prepared_agents import PreparedAgents
 from chat.sweeper import Sweeper, survived
@@ -169,8 +169,10 @@ class Driver:
         if self._draining:
             driving.hand_over()
         try:
-            await self._become_reachable(driving)
-            await driving.drive(self._agents.agent(driving))
+            run = claimed.run
+            with log_context.about(session=run.session.public_id, run=driving.run_id, attempt=run.attempt):
+                await self._become_reachable(driving)
+                await driving.drive(self._agents.agent(driving))
         finally:
             del self._driving[driving.run_id]
             if not self._driving:

@@ -216,7 +216,9 @@ class Driving:
             try:
                 return await attempt(again)
             except (OperationalError, InterfaceError) as error:
-                logger.warning("The database did not take a write, trying again in %.1f s: %s", pause, error)
+                logger.warning(
+                    "The database did not take a write, trying again in %.1f s: %s", pause, type(error).__name__
+                )
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             again = True

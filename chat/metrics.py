@@ -1,6 +1,6 @@
 """What is counted, for Prometheus: every metric of ours, and the plain functions by which the rest of `chat` counts.
 
-Labels take few values, whatever a model makes up: a tool that no agent has, or a model that is not the one in the
+Labels take few values, whatever a model makes up: a tool that there is not, or a model that is not the one in the
 settings, counts as `other`. Of text nothing is kept.
 """
 
@@ -18,9 +18,9 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_creat
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from agents import registry
 from agents.model_choice import describe
 from agents.steps import FailureCode, Step, StepType
+from agents.tools import TOOLS
 from chat.models import ACTIVE, Run, RunState
 
 logger = logging.getLogger(__name__)
@@ -150,8 +150,8 @@ def write_retried() -> None:
 
 
 def known_tool(name: str) -> str:
-    """The tool's name where an agent has it, else `other`: names of tools come from models."""
-    return _bounded(name, {tool for spec in registry.AGENTS.values() for tool in spec.tools})
+    """The tool's name where there is one of that name, else `other`: names of tools come from models."""
+    return _bounded(name, TOOLS)
 
 
 def _bounded(value: str, known: Collection[str]) -> str:

@@ -25,6 +25,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
+from chat import log_context
 from chat.database import hold, write
 from chat.models import OpenSocket, Process
 
@@ -97,6 +98,7 @@ class Presence:
 
     def start(self) -> None:
         """Begin to announce. Called once, in the event loop that the process lives in."""
+        log_context.name_process(self.name)
         self._keeping = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
@@ -145,7 +147,7 @@ class Presence:
                 try:
                     await self._announce()
                 except (DatabaseError, InterfaceError) as error:
-                    logger.warning("This process could not announce itself: %s", error)
+                    logger.warning("This process could not announce itself: %s", type(error).__name__)
                     await asyncio.sleep(settings.PROCESS_SECONDS)
                     continue
                 with contextlib.suppress(TimeoutError):

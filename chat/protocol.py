@@ -109,6 +109,13 @@ class Ping(_Command):
     timestamp: float | int | str | None = None
     payload: PingPayload | None = None
 
+    @property
+    def mark(self) -> float | int | str | None:
+        """The `timestamp`, in either of its places."""
+        if self.timestamp is None and self.payload is not None:
+            return self.payload.timestamp
+        return self.timestamp
+
 
 class Interrupt(_Command):
     """Stop the active run, or the one that is named; answered by `interrupted` once the run has ended.

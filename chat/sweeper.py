@@ -81,6 +81,6 @@ def survived(what: str) -> Iterator[None]:
     except events.Superseded as error:
         logger.info("It was too late to %s: %s", what, error)
     except (OperationalError, InterfaceError) as error:
-        logger.warning("Could not %s: %s", what, error)
+        logger.warning("Could not %s: %s", what, type(error).__name__)
     except Exception:
         logger.exception("Could not %s", what)

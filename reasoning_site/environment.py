@@ -34,6 +34,13 @@ def number(name: str, default: float) -> float:
     return result
 
 
+def choice(name: str, default: str, *, among: tuple[str, ...]) -> str:
+    value = text(name, default)
+    if value in among:
+        return value
+    raise ImproperlyConfigured(f"{name} is {value!r}; use {' or '.join(among)}.")
+
+
 def items(name: str, default: str = "") -> list[str]:
     """A list, separated by commas."""
     return [item.strip() for item in text(name, default).split(",") if item.strip()]

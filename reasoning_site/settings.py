@@ -72,6 +72,10 @@ SLOW_SECONDS = env.number("SLOW_SECONDS", 10)
 PING_SECONDS = env.number("PING_SECONDS", 20)
 PING_TIMEOUT_SECONDS = env.number("PING_TIMEOUT_SECONDS", 30)
 
+LOG_FORMAT = env.choice("LOG_FORMAT", "text", among=("text", "json"))
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+METRICS_HOST = env.text("METRICS_HOST", "127.0.0.1")
+
 EMAIL_HOST = env.text("EMAIL_HOST")
 EMAIL_PORT = int(env.number("EMAIL_PORT", 587))
 EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
@@ -100,7 +104,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 # Not `no-referrer`: with that, browsers send `Origin: null` with our own forms, and the CSRF check refuses them.
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
@@ -238,8 +242,12 @@ WHITENOISE_USE_FINDERS = DEBUG
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "text": {"format": "{asctime} {levelname} {name}: {message}{about}", "style": "{"},
+        "json": {"()": "reasoning_site.log_lines.JsonLines"},
+    },
+    "filters": {"about": {"()": "reasoning_site.log_lines.About"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["about"]}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         # Django gives its logger handlers of its own; without them, everything takes the one way.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
-from reasoning_site import accounts, first_admin, health
+from reasoning_site import accounts, first_admin, health, metrics
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("admin/", admin.site.urls),
     path("accounts/login/", accounts.SignIn.as_view(), name="login"),
     path("accounts/sign-up/", accounts.sign_up, name="sign_up"),

@@ -27,7 +27,7 @@ FLOORS = [
     {"agents"},
     {"chat.protocol"},
     {"chat.models"},
-    {"chat.metrics"},
+    {"chat.log_context", "chat.metrics"},
     {"chat.group"},
     {"chat.access", "chat.database", "chat.drafts", "chat.drain", "chat.events", "chat.limits", "chat.search"},
     {"chat.processes", "chat.quotas", "chat.run_queue"},

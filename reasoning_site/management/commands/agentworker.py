@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from agents import registry
-from reasoning_site import bounded_connection
+from reasoning_site import bounded_connection, metrics
 
 
 class Command(BaseCommand):
@@ -24,15 +24,33 @@ class Command(BaseCommand):
             default=settings.AGENT_CONCURRENCY,
             help="how many runs at once (default: %(default)s)",
         )
+        parser.add_argument(
+            "--metrics-port",
+            type=int,
+            default=0,
+            help="where Prometheus may read the worker's metrics; 0 is nowhere (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--metrics-host",
+            default=settings.METRICS_HOST,
+            help="the address of that port; whoever reaches it may read them (default: %(default)s)",
+        )
         parser.add_argument("--queues", default="", help="the queues to serve, separated by commas (default: all)")
 
-    def handle(self, *, concurrency: int, queues: str, **options: Any) -> None:
+    def handle(self, *, concurrency: int, queues: str, metrics_port: int, metrics_host: str, **options: Any) -> None:
         if not settings.HAS_WORKERS:
             raise CommandError(
                 "Workers need PostgreSQL: set DATABASE_URL. Without it the web process drives runs itself."
             )
         if concurrency < 1:
             raise CommandError("--concurrency must be 1 or more.")
+        if metrics_port:
+            try:
+                metrics.serve(metrics_host, metrics_port)
+            except (OSError, OverflowError) as error:
+                raise CommandError(
+                    f"Metrics cannot be served at {metrics_host} port {metrics_port}: {error}."
+                ) from None
         bounded_connection.bound(settings.DATABASE_SECONDS)
         asyncio.run(self._work(concurrency, _named(queues)))
         self._say("Stopped.")
