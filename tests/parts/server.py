@@ -53,6 +53,18 @@ class Process(Part):
         """SIGTERM, and the exit code."""
         return self._child.term(timeout=self._end_seconds)
 
+    def tell_to_end(self) -> None:
+        """SIGTERM, without waiting."""
+        self._child.signal(signal.SIGTERM)
+
+    def wait_for_end(self) -> int:
+        """The exit code, once it has ended. Raises `subprocess.TimeoutExpired`."""
+        return self._child.process.wait(self._end_seconds)
+
+    def wait_until_it_says(self, text: str) -> None:
+        """Returns once its output holds the text. Raises `DiedEarly`, with its output, where it does not get there."""
+        self._child.wait_until(lambda: text in self._child.output(), timeout=END_SECONDS)
+
     def restart(self) -> None:
         """Kill, and start again as it was."""
         if self.running:
