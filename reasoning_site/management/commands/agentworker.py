@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +13,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from agents import registry
 from reasoning_site import bounded_connection, metrics
+
+ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Command(BaseCommand):
@@ -60,8 +63,7 @@ class Command(BaseCommand):
         from chat.worker import work
 
         stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        _on_first_signal(stop.set)
         await work(concurrency=concurrency, queues=queues, ready=self._announce, stop=stop)
 
     def _announce(self, name: str) -> None:
@@ -71,6 +73,20 @@ class Command(BaseCommand):
         self.stdout.write(text)
         # Whoever reads this through a pipe waits for it.
         self.stdout.flush()
+
+
+def _on_first_signal(call: Callable[[], None]) -> None:
+    """Call once told to end; told again, the process ends at once, as a killed one does."""
+    loop = asyncio.get_running_loop()
+
+    def told_to_end() -> None:
+        for number in ENDING:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        call()
+
+    for number in ENDING:
+        loop.add_signal_handler(number, told_to_end)
 
 
 def _named(queues: str) -> list[str] | None:
