@@ -9,12 +9,14 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from chat import processes, quotas
-from chat.database import query, write
+from chat.database import query
 from chat.models import ChatSession, OpenSocket, Process
-from chat.protocol import Close, Code
+from chat.protocol import Close, Code, Refused
 from tests.parts.in_process import InProcessSite
 
 
@@ -81,15 +83,17 @@ async def test_a_socket_whose_opening_is_cut_off_is_not_counted(inside: InProces
     await until(lambda: not OpenSocket.objects.filter(user=user).exists())
 
 
-async def test_the_sockets_of_a_server_that_died_do_not_count(inside: InProcessSite, settings: Any) -> None:
-    """From the moment on when it counts as dead, whether or not its rows are still there."""
+@pytest.mark.django_db
+def test_the_sockets_of_a_server_that_died_do_not_count(settings: Any) -> None:
+    """From the moment on when it counts as dead, though its rows are still there; until then they do."""
     settings.SOCKETS_PER_USER = 1
-    user = await inside.user()
-
-    def dead() -> None:
-        seen_at = timezone.now() - timedelta(seconds=processes.DEAD_AFTER * settings.PROCESS_SECONDS + 0.1)
-        gone = Process.objects.create(name="gone", kind="web", seen_at=seen_at)
-        OpenSocket.objects.create(process=gone, user=user, opened_at=seen_at)
-
-    await write(dead)
-    await (await inside.tab(user)).until_frame("connected")
+    user = User.objects.create_user("ada")
+    silence = processes.DEAD_AFTER * settings.PROCESS_SECONDS
+    processes.announce("here", "web", opened={}, closed=())
+    other = Process.objects.create(name="there", kind="web", seen_at=timezone.now() - timedelta(seconds=silence - 1))
+    OpenSocket.objects.create(process=other, user=user, opened_at=timezone.now())
+    with pytest.raises(Refused):
+        quotas.open_socket(uuid.uuid4(), "here", user_id=user.pk)
+    Process.objects.filter(pk="there").update(seen_at=timezone.now() - timedelta(seconds=silence + 0.1))
+    quotas.open_socket(uuid.uuid4(), "here", user_id=user.pk)
+    assert OpenSocket.objects.count() == 2

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 
 from chat import processes, quotas
@@ -87,6 +87,7 @@ async def test_a_process_that_only_hung_tells_its_sockets_anew(presence: process
     _, gone = await opened(presence)
     await opened(presence, "bob")
 
+    @transaction.atomic
     def give_up_for_dead() -> None:
         Process.objects.all().delete()
         User.objects.filter(username="bob").delete()
