@@ -9,6 +9,7 @@ import { ConnectionBar } from "./connection.js";
 import { DebugPanel } from "./debug.js";
 import { Notices } from "./notices.js";
 import { Outbox } from "./outbox.js";
+import { OutboxView } from "./outbox_view.js";
 import { Transcript } from "./render.js";
 import { Resume } from "./resume.js";
 import { SessionList } from "./sessions.js";
@@ -16,6 +17,9 @@ import { ChatSocket, State, systemClock as clock } from "./socket.js";
 import { activeRun, apply, initial, transcript } from "./state.js";
 import { Stop } from "./stop.js";
 import { Welcome } from "./welcome.js";
+
+/** Said where the server could not even read: nobody has asked it to save anything. */
+const NO_DATABASE = "The site's database does not answer. What you write is kept here and sent again by itself.";
 
 const boot = JSON.parse(document.getElementById("boot").textContent);
 const storage = allowedStorage("localStorage");
@@ -39,7 +43,7 @@ const outbox = new Outbox({
   send,
   clock,
   maxBytes: boot.protocol.maxFrameBytes,
-  changed: () => page.showOutbox(outbox.entries),
+  changed: showOutbox,
 });
 const stop = new Stop({ send, active: () => activeRun(state) });
 const notices = new Notices();
@@ -53,9 +57,11 @@ const page = new Transcript({
       const { message, agent, enable_reasoning } = state.byId.get(run);
       ask({ message, agent_name: agent, enable_reasoning });
     },
-    retry: (client) => outbox.retry(client),
-    discard: (client) => outbox.discard(client),
   },
+});
+const outboxView = new OutboxView({
+  actions: { retry: (client) => outbox.retry(client), discard: (client) => outbox.discard(client) },
+  clock,
 });
 const welcome = new Welcome({ choose: (name) => composer.chooseAgent(name), ask: (text) => composer.ask(text) });
 const composer = new Composer({
@@ -80,9 +86,11 @@ socket.on("message", ({ data }) => {
 });
 socket.on("accepted", ({ data }) => outbox.confirm(data.client_id));
 socket.on("error", ({ data, run_id }) => {
-  if (data.client_id) outbox.refuse(data.client_id, data.message, data.retry_after);
+  if (data.client_id) outbox.refuse(data);
+  else if (data.code === "not_saved") notices.show(NO_DATABASE);
   else if (!run_id) notices.show(data.message);
 });
+for (const type of ["accepted", "pong", "resumed"]) socket.on(type, () => notices.drop(NO_DATABASE));
 socket.on("handled", (frame) => {
   if (frame.type === "resumed" && resume.isCurrent && !live) {
     live = true;
@@ -106,7 +114,7 @@ socket.on("state", ({ state: now, why, code }) => {
 
 new ConnectionBar(socket);
 new DebugPanel(socket);
-page.showOutbox(outbox.entries);
+showOutbox();
 addEventListener("storage", (event) => {
   if (event.storageArea === storage) outbox.changedElsewhere(event);
 });
@@ -128,6 +136,11 @@ function ask(message) {
     page.follow();
   }
   return problem;
+}
+
+function showOutbox() {
+  outboxView.show(outbox.entries);
+  page.outboxChanged();
 }
 
 function stopActive() {

@@ -1,8 +1,8 @@
 /**
- * The transcript and the outbox on the page. It is told what has changed and draws that, at most once an animation frame.
+ * The transcript on the page. It is told what has changed and draws that, at most once an animation frame.
  */
 
-import { fill, fromTemplate } from "./cards.js";
+import { announce } from "./announcer.js";
 import { RunView } from "./runs.js";
 
 /** ms of one animation frame that drawing may take; what is left is drawn in the next. */
@@ -25,24 +25,20 @@ export class Transcript {
   #welcome = document.getElementById("welcome");
   #toEnd = document.getElementById("to-end");
   #outbox = document.getElementById("outbox");
-  #announcer = document.getElementById("announcer");
 
-  /** `state()` is the state as it is now; `actions` are called with ids: remove, again, retry, discard. */
+  /** `state()` is the state as it is now; `actions` are called with the run's id: remove, again. */
   constructor({ state, agents, actions }) {
     this.#state = state;
     this.#agents = agents;
     this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.#toEnd.addEventListener("click", () => this.follow());
     new ResizeObserver(() => this.#stayAtEnd()).observe(this.#scroller);
-    const act = (event) => {
+    this.#runs.addEventListener("click", (event) => {
       const name = event.target.closest?.("[data-action]")?.dataset.action;
       const run = event.target.closest?.("[data-run]")?.dataset.run;
-      const client = event.target.closest?.("[data-client]")?.dataset.client;
       if (name === "remove") this.#views.get(run)?.removing();
-      if (name) actions[name]?.(name === "remove" || name === "again" ? run : client);
-    };
-    this.#runs.addEventListener("click", act);
-    this.#outbox.addEventListener("click", act);
+      if (name) actions[name]?.(run);
+    });
   }
 
   /** A run has changed. */
@@ -74,20 +70,8 @@ export class Transcript {
     this.#stayAtEnd();
   }
 
-  showOutbox(entries) {
-    const words = { waiting: "Waiting to be sent", sent: "Sent, not confirmed yet", failed: "Not sent", taken: "Sent from another tab" };
-    this.#outbox.replaceChildren(
-      ...entries.map((entry) => {
-        const element = fromTemplate("outbox-entry");
-        element.dataset.client = entry.client_id;
-        element.dataset.state = entry.state;
-        const colon = entry.error ? ":" : "";
-        fill(element, { message: entry.message, state: words[entry.state] + colon, error: entry.error });
-        element.querySelector("[data-action=retry]").hidden = entry.state !== "failed";
-        element.querySelector("[data-action=discard]").hidden = entry.state === "taken";
-        return element;
-      }),
-    );
+  /** The outbox has grown or shrunk. */
+  outboxChanged() {
     this.#schedule();
   }
 
@@ -140,10 +124,7 @@ export class Transcript {
 
   #announce(step) {
     const words = { thought: "Thought", tool_use: "Tool use", tool_result: "Tool result", final_answer: "Final answer", error: "Error" };
-    const line = document.createElement("p");
-    line.textContent = [words[step.type] ?? step.type, step.tool_name, step.content?.slice(0, 300)].filter(Boolean).join(": ");
-    this.#announcer.append(line);
-    while (this.#announcer.childElementCount > 5) this.#announcer.firstElementChild.remove();
+    announce([words[step.type] ?? step.type, step.tool_name, step.content?.slice(0, 300)].filter(Boolean).join(": "));
   }
 
   /** Only the reader scrolls up; what grows or is resized moves the end away, which is no wish to stay behind. */
