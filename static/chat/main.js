@@ -8,15 +8,17 @@ import { Composer } from "./composer.js";
 import { ConnectionBar } from "./connection.js";
 import { DebugPanel } from "./debug.js";
 import { Notices } from "./notices.js";
+import { goOn } from "./outcome.js";
 import { Outbox } from "./outbox.js";
 import { OutboxView } from "./outbox_view.js";
 import { Transcript } from "./render.js";
 import { Resume } from "./resume.js";
 import { SessionList } from "./sessions.js";
 import { ChatSocket, State, systemClock as clock } from "./socket.js";
-import { activeRun, apply, initial, transcript } from "./state.js";
+import { activeRun, apply, initial, nextRun, transcript } from "./state.js";
 import { Stop } from "./stop.js";
 import { Welcome } from "./welcome.js";
+import { WorkerWait } from "./worker_wait.js";
 
 /** Said where the server could not even read: nobody has asked it to save anything. */
 const NO_DATABASE = "The site's database does not answer. What you write is kept here and sent again by itself.";
@@ -48,15 +50,15 @@ const outbox = new Outbox({
 const stop = new Stop({ send, active: () => activeRun(state) });
 const notices = new Notices();
 const sessions = new SessionList(boot.session, boot.agents);
+const workerWait = new WorkerWait({ next: () => nextRun(state), changed: (run) => page.touch(run), clock });
 const page = new Transcript({
   state: () => state,
   agents: boot.agents,
+  isWaitingLong: (run) => workerWait.isLong(run),
   actions: {
     remove: (run) => send({ type: "remove", run_id: run }) || notices.show("Not connected: the message is still queued."),
-    again: (run) => {
-      const { message, agent, enable_reasoning } = state.byId.get(run);
-      ask({ message, agent_name: agent, enable_reasoning });
-    },
+    again: (run) => askAs(run, state.byId.get(run).message),
+    "go-on": (run) => askAs(run, goOn(state.byId.get(run))),
   },
 });
 const outboxView = new OutboxView({
@@ -97,7 +99,9 @@ socket.on("handled", (frame) => {
     page.setLive(true);
     outbox.opened();
     stop.again();
+    workerWait.look();
   }
+  if (live && frame.seq !== undefined) workerWait.look();
   stop.after(frame);
   composer.showStop(stop.status);
 });
@@ -109,6 +113,7 @@ socket.on("state", ({ state: now, why, code }) => {
   live = false;
   resume.closed();
   outbox.closed();
+  workerWait.closed();
   if (now === State.OFFLINE && why === "refused") explain(code);
 });
 
@@ -136,6 +141,12 @@ function ask(message) {
     page.follow();
   }
   return problem;
+}
+
+/** Ask the agent of an earlier run, in its way. */
+function askAs(run, message) {
+  const { agent, enable_reasoning } = state.byId.get(run);
+  ask({ message, agent_name: agent, enable_reasoning });
 }
 
 function showOutbox() {

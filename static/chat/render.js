@@ -13,6 +13,7 @@ const AT_END = 48;
 export class Transcript {
   #state;
   #agents;
+  #isWaitingLong;
   #views = new Map(); // run_id -> RunView
   #dirty = new Set();
   #scheduled = false;
@@ -26,10 +27,14 @@ export class Transcript {
   #toEnd = document.getElementById("to-end");
   #outbox = document.getElementById("outbox");
 
-  /** `state()` is the state as it is now; `actions` are called with the run's id: remove, again. */
-  constructor({ state, agents, actions }) {
+  /**
+   * `state()` is the state as it is now; `isWaitingLong(run_id)` says whether a run could have begun long ago; `actions` are called
+   * with the run's id: remove, again, go-on.
+   */
+  constructor({ state, agents, isWaitingLong, actions }) {
     this.#state = state;
     this.#agents = agents;
+    this.#isWaitingLong = isWaitingLong;
     this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.#toEnd.addEventListener("click", () => this.follow());
     new ResizeObserver(() => this.#stayAtEnd()).observe(this.#scroller);
@@ -108,8 +113,12 @@ export class Transcript {
       this.#views.set(run.run_id, view);
       this.#place(view.element, run.at);
     }
-    const { fresh, settled } = view.update(run, performance.now());
-    if (this.#live) for (const step of fresh) if (step.seq > this.#heard) this.#announce(step);
+    const isWaitingLong = this.#isWaitingLong(run.run_id);
+    const { fresh, settled, continued } = view.update(run, performance.now(), { isWaitingLong });
+    if (this.#live) {
+      for (const { seq } of continued) if (seq > this.#heard) announce("Continued on another worker");
+      for (const step of fresh) if (step.seq > this.#heard) this.#announce(step);
+    }
     return settled;
   }
 
