@@ -1,6 +1,7 @@
 /** Cards of recorded steps, made from the `<template>` elements of the page. */
 
 import { renderMarkdown } from "./markdown.js";
+import { isUnknownResult } from "./outcome.js";
 import { durationInWords, timeInWords, tokensInWords } from "./quantities.js";
 
 const TYPES = new Set(["thought", "tool_use", "tool_result", "final_answer", "error"]);
@@ -27,7 +28,8 @@ export function fill(element, texts) {
 export function stepCard(data) {
   const card = makeCard(data.type);
   if (Number.isSafeInteger(data.step)) card.dataset.step = String(data.step);
-  card.classList.toggle("is-error", data.is_error === true);
+  card.classList.toggle("is-unknown", isUnknownResult(data));
+  card.classList.toggle("is-error", data.is_error === true && !isUnknownResult(data));
   card.classList.toggle("is-partial", data.is_partial === true);
   fill(card, {
     tool: data.tool_name ?? "",
@@ -41,7 +43,9 @@ export function stepCard(data) {
   return card;
 }
 
-function marks({ is_error, is_partial, reasoning, code }) {
+function marks(data) {
+  const { is_error, is_partial, reasoning, code } = data;
+  if (isUnknownResult(data)) return ["outcome unknown"];
   return [is_error && "failed", is_partial && "stopped here", reasoning && "reasoning", code].filter(Boolean);
 }
 
@@ -56,6 +60,8 @@ function fillBody(body, data) {
     else body.replaceChildren(content === "" ? line("No arguments.") : block(content, "Arguments"));
   } else if (data.type === "error") {
     body.replaceChildren(line(content));
+  } else if (isUnknownResult(data)) {
+    body.replaceChildren(line(/^outcome unknown/i.test(content) ? content : `Outcome unknown: ${content}`));
   } else {
     body.replaceChildren(content === "" ? line("Nothing was returned.") : block(readable(content), "Result"));
   }

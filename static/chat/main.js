@@ -8,14 +8,20 @@ import { Composer } from "./composer.js";
 import { ConnectionBar } from "./connection.js";
 import { DebugPanel } from "./debug.js";
 import { Notices } from "./notices.js";
+import { goOn } from "./outcome.js";
 import { Outbox } from "./outbox.js";
+import { OutboxView } from "./outbox_view.js";
 import { Transcript } from "./render.js";
 import { Resume } from "./resume.js";
 import { SessionList } from "./sessions.js";
 import { ChatSocket, State, systemClock as clock } from "./socket.js";
-import { activeRun, apply, initial, transcript } from "./state.js";
+import { activeRun, apply, initial, nextRun, transcript } from "./state.js";
 import { Stop } from "./stop.js";
 import { Welcome } from "./welcome.js";
+import { WorkerWait } from "./worker_wait.js";
+
+/** Said where the server could not even read: nobody has asked it to save anything. */
+const NO_DATABASE = "The site's database does not answer. What you write is kept here and sent again by itself.";
 
 const boot = JSON.parse(document.getElementById("boot").textContent);
 const storage = allowedStorage("localStorage");
@@ -39,23 +45,25 @@ const outbox = new Outbox({
   send,
   clock,
   maxBytes: boot.protocol.maxFrameBytes,
-  changed: () => page.showOutbox(outbox.entries),
+  changed: showOutbox,
 });
 const stop = new Stop({ send, active: () => activeRun(state) });
 const notices = new Notices();
 const sessions = new SessionList(boot.session, boot.agents);
+const workerWait = new WorkerWait({ next: () => nextRun(state), changed: (run) => page.touch(run), clock });
 const page = new Transcript({
   state: () => state,
   agents: boot.agents,
+  isWaitingLong: (run) => workerWait.isLong(run),
   actions: {
     remove: (run) => send({ type: "remove", run_id: run }) || notices.show("Not connected: the message is still queued."),
-    again: (run) => {
-      const { message, agent, enable_reasoning } = state.byId.get(run);
-      ask({ message, agent_name: agent, enable_reasoning });
-    },
-    retry: (client) => outbox.retry(client),
-    discard: (client) => outbox.discard(client),
+    again: (run) => askAs(run, state.byId.get(run).message),
+    "go-on": (run) => askAs(run, goOn(state.byId.get(run))),
   },
+});
+const outboxView = new OutboxView({
+  actions: { retry: (client) => outbox.retry(client), discard: (client) => outbox.discard(client) },
+  clock,
 });
 const welcome = new Welcome({ choose: (name) => composer.chooseAgent(name), ask: (text) => composer.ask(text) });
 const composer = new Composer({
@@ -80,16 +88,20 @@ socket.on("message", ({ data }) => {
 });
 socket.on("accepted", ({ data }) => outbox.confirm(data.client_id));
 socket.on("error", ({ data, run_id }) => {
-  if (data.client_id) outbox.refuse(data.client_id, data.message, data.retry_after);
+  if (data.client_id) outbox.refuse(data);
+  else if (data.code === "not_saved") notices.show(NO_DATABASE);
   else if (!run_id) notices.show(data.message);
 });
+for (const type of ["accepted", "pong", "resumed"]) socket.on(type, () => notices.drop(NO_DATABASE));
 socket.on("handled", (frame) => {
   if (frame.type === "resumed" && resume.isCurrent && !live) {
     live = true;
     page.setLive(true);
     outbox.opened();
     stop.again();
+    workerWait.look();
   }
+  if (live && frame.seq !== undefined) workerWait.look();
   stop.after(frame);
   composer.showStop(stop.status);
 });
@@ -101,12 +113,13 @@ socket.on("state", ({ state: now, why, code }) => {
   live = false;
   resume.closed();
   outbox.closed();
+  workerWait.closed();
   if (now === State.OFFLINE && why === "refused") explain(code);
 });
 
 new ConnectionBar(socket);
 new DebugPanel(socket);
-page.showOutbox(outbox.entries);
+showOutbox();
 addEventListener("storage", (event) => {
   if (event.storageArea === storage) outbox.changedElsewhere(event);
 });
@@ -128,6 +141,17 @@ function ask(message) {
     page.follow();
   }
   return problem;
+}
+
+/** Ask the agent of an earlier run, in its way. */
+function askAs(run, message) {
+  const { agent, enable_reasoning } = state.byId.get(run);
+  ask({ message, agent_name: agent, enable_reasoning });
+}
+
+function showOutbox() {
+  outboxView.show(outbox.entries);
+  page.outboxChanged();
 }
 
 function stopActive() {

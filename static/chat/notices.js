@@ -15,12 +15,17 @@ export class Notices {
 
   /** `link` is {href, text}, where there is something to do about it. The same sentence stands there once. */
   show(text, link = null) {
-    for (const shown of this.#list.children) if (shown.querySelector("[data-slot=text]").textContent === text) shown.remove();
+    this.drop(text);
     const notice = fromTemplate("notice");
     fill(notice, { text, link: link?.text ?? "" });
     if (link) notice.querySelector("a").href = link.href;
     this.#list.append(notice);
     while (this.#list.childElementCount > KEPT) this.#list.firstElementChild.remove();
+  }
+
+  /** The sentence is true no longer. */
+  drop(text) {
+    for (const shown of [...this.#list.children]) if (shown.querySelector("[data-slot=text]").textContent === text) shown.remove();
   }
 
   clear() {

@@ -9,6 +9,7 @@
  */
 
 const PATIENCE = 10_000;
+const UNREFUSED = { error: "", code: "", retry_at: 0 };
 
 /** Text as the wire takes it: without NUL and lone surrogates. */
 export function clean(text) {
@@ -66,7 +67,10 @@ export class Outbox {
     for (const entry of this.#entries.values()) if (entry.state === "sent") entry.state = "waiting";
   }
 
-  /** {client_id, message, agent_name, enable_reasoning, at, state: waiting|sent|failed|taken, error} in the order of typing. */
+  /**
+   * {client_id, message, agent_name, enable_reasoning, at, state: waiting|sent|failed|taken, error, code, retry_at} in the order
+   * of typing. `error` and `code` say why the server did not take it; before `retry_at`, in ms, it is not sent again.
+   */
   get entries() {
     return [...this.#entries.values()].sort((a, b) => a.at - b.at || (a.client_id < b.client_id ? -1 : 1));
   }
@@ -92,7 +96,7 @@ export class Outbox {
       enable_reasoning,
       at: Math.max(this.#clock.now(), last + 1),
       state: "waiting",
-      error: "",
+      ...UNREFUSED,
     };
     this.#write(entry);
     this.flush();
@@ -122,11 +126,12 @@ export class Outbox {
     const next = this.entries.find(({ state }) => state === "waiting" || state === "sent");
     if (!next) return;
     const now = this.#clock.now();
-    const wait = (this.#quietUntil.get(next.client_id) ?? 0) - now;
+    const wait = Math.max(this.#quietUntil.get(next.client_id) ?? 0, next.retry_at ?? 0) - now;
     if (wait <= 0) {
       if (!this.#send(chatFrame(next))) return;
       this.#quietUntil.set(next.client_id, now + PATIENCE);
-      this.#write({ ...next, state: "sent", error: "" });
+      // That the database was away holds until it has taken the message.
+      this.#write({ ...next, state: "sent", ...(next.code === "not_saved" ? { retry_at: 0 } : UNREFUSED) });
       this.#changed();
     }
     this.#timer = this.#clock.setTimeout(() => this.flush(), wait > 0 ? wait : PATIENCE);
@@ -138,17 +143,21 @@ export class Outbox {
     const entry = this.#entries.get(client_id);
     if (!entry) return;
     // By what was last written, other tabs tell an entry that has arrived from one that the user has discarded.
-    if (entry.state !== "taken") this.#write({ ...entry, state: "taken", error: "" });
+    if (entry.state !== "taken") this.#write({ ...entry, state: "taken", ...UNREFUSED });
     this.discard(client_id);
   }
 
-  /** The server does not take it; where that passes by itself, `retryAfter` is in how many seconds, and the entry waits. */
-  refuse(client_id, sentence, retryAfter = null) {
+  /**
+   * The server does not take it: `data` of its `error` frame. Where that passes by itself, `retry_after` says in how many
+   * seconds, and the entry waits, over reconnections and reloads too.
+   */
+  refuse({ client_id, code, message, retry_after }) {
     const entry = this.#entries.get(client_id);
     if (!entry) return;
-    const passes = Number.isFinite(retryAfter);
-    if (passes) this.#quietUntil.set(client_id, this.#clock.now() + retryAfter * 1000);
-    this.#write({ ...entry, state: passes ? "waiting" : "failed", error: sentence });
+    const passes = Number.isFinite(retry_after);
+    const retry_at = passes ? this.#clock.now() + retry_after * 1000 : 0;
+    this.#quietUntil.delete(client_id);
+    this.#write({ ...entry, state: passes ? "waiting" : "failed", error: message, code, retry_at });
     this.flush();
     this.#changed();
   }
@@ -157,7 +166,7 @@ export class Outbox {
     const entry = this.#entries.get(client_id);
     if (!entry) return;
     this.#quietUntil.delete(client_id);
-    this.#write({ ...entry, state: "waiting", error: "" });
+    this.#write({ ...entry, state: "waiting", ...UNREFUSED });
     this.flush();
     this.#changed();
   }
@@ -184,7 +193,7 @@ export class Outbox {
     const known = this.#entries.get(id);
     const stored = this.#read(id);
     if (stored?.state === "taken" || (!stored && parsed(oldValue)?.state === "taken")) {
-      if (known) this.#entries.set(id, { ...known, state: "taken", error: "" });
+      if (known) this.#entries.set(id, { ...known, state: "taken", ...UNREFUSED });
     } else if (stored) {
       this.#entries.set(id, stored);
       if (stored.state === "sent") this.#quietUntil.set(id, this.#clock.now() + PATIENCE);

@@ -1,8 +1,8 @@
 /**
- * The transcript and the outbox on the page. It is told what has changed and draws that, at most once an animation frame.
+ * The transcript on the page. It is told what has changed and draws that, at most once an animation frame.
  */
 
-import { fill, fromTemplate } from "./cards.js";
+import { announce } from "./announcer.js";
 import { RunView } from "./runs.js";
 
 /** ms of one animation frame that drawing may take; what is left is drawn in the next. */
@@ -13,6 +13,7 @@ const AT_END = 48;
 export class Transcript {
   #state;
   #agents;
+  #isWaitingLong;
   #views = new Map(); // run_id -> RunView
   #dirty = new Set();
   #scheduled = false;
@@ -25,24 +26,24 @@ export class Transcript {
   #welcome = document.getElementById("welcome");
   #toEnd = document.getElementById("to-end");
   #outbox = document.getElementById("outbox");
-  #announcer = document.getElementById("announcer");
 
-  /** `state()` is the state as it is now; `actions` are called with ids: remove, again, retry, discard. */
-  constructor({ state, agents, actions }) {
+  /**
+   * `state()` is the state as it is now; `isWaitingLong(run_id)` says whether a run could have begun long ago; `actions` are called
+   * with the run's id: remove, again, go-on.
+   */
+  constructor({ state, agents, isWaitingLong, actions }) {
     this.#state = state;
     this.#agents = agents;
+    this.#isWaitingLong = isWaitingLong;
     this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.#toEnd.addEventListener("click", () => this.follow());
     new ResizeObserver(() => this.#stayAtEnd()).observe(this.#scroller);
-    const act = (event) => {
+    this.#runs.addEventListener("click", (event) => {
       const name = event.target.closest?.("[data-action]")?.dataset.action;
       const run = event.target.closest?.("[data-run]")?.dataset.run;
-      const client = event.target.closest?.("[data-client]")?.dataset.client;
       if (name === "remove") this.#views.get(run)?.removing();
-      if (name) actions[name]?.(name === "remove" || name === "again" ? run : client);
-    };
-    this.#runs.addEventListener("click", act);
-    this.#outbox.addEventListener("click", act);
+      if (name) actions[name]?.(run);
+    });
   }
 
   /** A run has changed. */
@@ -74,20 +75,8 @@ export class Transcript {
     this.#stayAtEnd();
   }
 
-  showOutbox(entries) {
-    const words = { waiting: "Waiting to be sent", sent: "Sent, not confirmed yet", failed: "Not sent", taken: "Sent from another tab" };
-    this.#outbox.replaceChildren(
-      ...entries.map((entry) => {
-        const element = fromTemplate("outbox-entry");
-        element.dataset.client = entry.client_id;
-        element.dataset.state = entry.state;
-        const colon = entry.error ? ":" : "";
-        fill(element, { message: entry.message, state: words[entry.state] + colon, error: entry.error });
-        element.querySelector("[data-action=retry]").hidden = entry.state !== "failed";
-        element.querySelector("[data-action=discard]").hidden = entry.state === "taken";
-        return element;
-      }),
-    );
+  /** The outbox has grown or shrunk. */
+  outboxChanged() {
     this.#schedule();
   }
 
@@ -124,8 +113,12 @@ export class Transcript {
       this.#views.set(run.run_id, view);
       this.#place(view.element, run.at);
     }
-    const { fresh, settled } = view.update(run, performance.now());
-    if (this.#live) for (const step of fresh) if (step.seq > this.#heard) this.#announce(step);
+    const isWaitingLong = this.#isWaitingLong(run.run_id);
+    const { fresh, settled, continued } = view.update(run, performance.now(), { isWaitingLong });
+    if (this.#live) {
+      for (const { seq } of continued) if (seq > this.#heard) announce("Continued on another worker");
+      for (const step of fresh) if (step.seq > this.#heard) this.#announce(step);
+    }
     return settled;
   }
 
@@ -140,10 +133,7 @@ export class Transcript {
 
   #announce(step) {
     const words = { thought: "Thought", tool_use: "Tool use", tool_result: "Tool result", final_answer: "Final answer", error: "Error" };
-    const line = document.createElement("p");
-    line.textContent = [words[step.type] ?? step.type, step.tool_name, step.content?.slice(0, 300)].filter(Boolean).join(": ");
-    this.#announcer.append(line);
-    while (this.#announcer.childElementCount > 5) this.#announcer.firstElementChild.remove();
+    announce([words[step.type] ?? step.type, step.tool_name, step.content?.slice(0, 300)].filter(Boolean).join(": "));
   }
 
   /** Only the reader scrolls up; what grows or is resized moves the end away, which is no wish to stay behind. */

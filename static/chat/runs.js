@@ -2,6 +2,7 @@
 
 import { fill, fromTemplate, setTime, setTokens, stepCard } from "./cards.js";
 import { DraftView } from "./drafts.js";
+import { isUnknown } from "./outcome.js";
 import { count, durationInWords } from "./quantities.js";
 import { isActive } from "./state.js";
 
@@ -15,11 +16,19 @@ const WORDS = {
   removed: "removed before it ran",
 };
 
+/** Why a run went on elsewhere. */
+const CONTINUED = {
+  lost: "The worker before was lost. This one goes on from what was recorded; the step that was half written is written anew.",
+  handed_over: "The worker before was shut down and handed the run over. This one goes on from what was recorded.",
+};
+const CONTINUED_SOMEHOW = "Another worker goes on from what was recorded.";
+
 export class RunView {
   #steps;
   #drafts;
   #stepCount = 0; // how many of the run's steps are on the page
   #quietCount = 0;
+  #continuedCount = 0;
   #views = new Map(); // step -> DraftView
   #agents;
 
@@ -34,12 +43,16 @@ export class RunView {
     setTime(this.element, "sent", run.timestamp);
   }
 
-  /** Show the run as it is now. Returns the steps that are new on the page, and whether it must be called again later. */
-  update(run, now) {
+  /**
+   * Show the run as it is now; `isWaitingLong` says that it has been the next to begin for long. Returns the steps that are new on
+   * the page, whether the run was seen to go on elsewhere, and whether it must be called again later.
+   */
+  update(run, now, { isWaitingLong = false } = {}) {
+    const before = this.#continuedCount;
     const fresh = this.#addSteps(run);
     const settled = this.#updateDrafts(run, now);
-    this.#updateFrame(run);
-    return { fresh, settled };
+    this.#updateFrame(run, isWaitingLong);
+    return { fresh, settled, continued: run.continued.slice(before) };
   }
 
   /** A queued message on its way out of the queue. */
@@ -50,6 +63,7 @@ export class RunView {
   #addSteps(run) {
     const fresh = [];
     for (; this.#stepCount < run.steps.length; this.#stepCount += 1) {
+      this.#markContinued(run);
       const { kind, seq, data } = run.steps[this.#stepCount];
       if (kind === "quiet_step") {
         this.#quietCount += 1;
@@ -61,7 +75,21 @@ export class RunView {
       this.#steps.append(card);
       fresh.push({ ...step, seq });
     }
+    this.#markContinued(run);
     return fresh;
+  }
+
+  /** Between the steps before and after stands that another worker went on. */
+  #markContinued(run) {
+    for (; this.#continuedCount < run.continued.length; this.#continuedCount += 1) {
+      const { after, reason } = run.continued[this.#continuedCount];
+      if (after > this.#stepCount) return;
+      const mark = fromTemplate("continued");
+      const why = Object.hasOwn(CONTINUED, reason) ? CONTINUED[reason] : CONTINUED_SOMEHOW;
+      mark.title = why;
+      fill(mark, { why });
+      this.#steps.append(mark);
+    }
   }
 
   #updateDrafts(run, now) {
@@ -86,22 +114,23 @@ export class RunView {
     return settled;
   }
 
-  #updateFrame(run) {
+  #updateFrame(run, isWaitingLong) {
     this.element.dataset.state = run.state;
     fill(this.element, {
       agent: this.#agents[run.agent] ?? run.agent,
       model: run.model,
       state: WORDS[run.state] ?? run.state,
       attempt: run.attempt > 1 ? `attempt ${run.attempt}` : "",
-      "working-text": this.#workingText(run),
+      "working-text": isWaitingLong ? "Waiting for a worker" : this.#workingText(run),
       "end-text": run.end ? endText(run) : "",
       "end-counts": run.end ? endCounts(run) : "",
     });
     setTokens(this.element, "end-tokens", run.end?.usage);
-    this.#slot("working").hidden = run.state !== "running" || run.drafts.length > 0;
+    this.#slot("working").hidden = !isWaitingLong && (run.state !== "running" || run.drafts.length > 0);
     this.#slot("end").hidden = run.end === null;
     this.#action("remove").hidden = run.state !== "queued";
     this.#action("again").hidden = run.state !== "failed" && run.state !== "stopped";
+    this.#action("go-on").hidden = !isUnknown(run);
   }
 
   #workingText(run) {

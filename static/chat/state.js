@@ -56,6 +56,17 @@ export function activeRun(state) {
   return null;
 }
 
+/** The run that could begin now: the first in the queue where none is active, or null. Looks from the end, as `activeRun`. */
+export function nextRun(state) {
+  let next = null;
+  for (let at = state.runs.length - 1; at >= 0; at -= 1) {
+    const run = state.runs[at];
+    if (run.state === "queued") next = run;
+    else if (run.state !== "removed") return isActive(run) ? null : next;
+  }
+  return next;
+}
+
 export function isActive(run) {
   return run.state === "running" || run.state === "waiting";
 }
@@ -74,6 +85,7 @@ export function transcript(state) {
       timestamp: run.timestamp,
       state: run.state,
       attempt: run.attempt,
+      continued: run.continued.map(({ seq, attempt, reason }) => ({ seq, attempt, reason })),
       steps: run.steps.map(({ seq, kind, data }) => ({ seq, kind, ...data })),
       response: run.response,
       end: run.end,
@@ -108,6 +120,7 @@ function message(state, data, { run_id }) {
     timestamp: data.timestamp,
     state: "queued",
     attempt: 0,
+    continued: [], // where a later attempt went on: {seq, attempt, reason, after: how many steps there were}
     steps: [],
     response: null,
     end: null,
@@ -123,13 +136,14 @@ function message(state, data, { run_id }) {
   state.byId.set(run_id, run);
 }
 
-function start(state, data, { run_id }) {
+function start(state, data, { seq, run_id }) {
   const run = state.byId.get(run_id);
   if (!run) return;
   run.state = "running";
   run.agent = data.agent;
   run.model = data.model ?? "";
   run.attempt = data.attempt ?? run.attempt + 1;
+  if (run.attempt > 1) run.continued.push({ seq, attempt: run.attempt, reason: data.reason ?? "", after: run.steps.length });
   run.call = 0;
   run.retried = false;
   dropDrafts(run);

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chat import drain, runs
+from chat import drain, protocol, runs
 from chat.database import query
 from chat.models import Run
 from chat.protocol import Close
 from tests.parts.in_process import InProcessSite
 from tests.parts.scripted_model import ScriptedModel
+
+FRAMES = json.loads((Path(__file__).parents[1] / "frames.json").read_text())
 
 
 async def test_every_socket_is_told_and_closed(inside: InProcessSite, settings: Any) -> None:
@@ -24,8 +28,11 @@ async def test_every_socket_is_told_and_closed(inside: InProcessSite, settings: 
         await tab.until_frame("connected")
     await asyncio.wait_for(drain.begin(), 5)
     for tab in tabs:
-        assert await tab.until_closed() == 1012
-        assert tab.frames[-1] == {"type": "going_away", "data": {"spread": 7}}
+        assert await tab.until_closed() == int(Close.RESTART)
+        assert [frame["data"] for frame in tab.frames if frame["type"] == "going_away"] == [{"spread": 7}]
+        assert "error" not in [frame["type"] for frame in tab.frames]
+    assert json.loads(protocol.going_away(spread=5)) == FRAMES["going_away"]["frame"]
+    assert int(Close.RESTART) == FRAMES["going_away"]["close"]
 
 
 async def test_a_message_that_is_being_written_is_answered_first(

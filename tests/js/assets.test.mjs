@@ -91,6 +91,7 @@ for (const look of ["light", "dark"]) {
     const pairs = [
       ...STEPS.flatMap((card) => [["step-text", card], ["step-muted", card], ["step-link", card], [`${card}-edge`, card]]),
       ...STEPS.map((card) => ["error-edge", card]),
+      ["tool_use-edge", "tool_result"],
       ...["text", "muted", "link"].flatMap((text) => [[text, "ground"], [text, "surface"], [text, "raised"]]),
       ["bad", "surface"], ["bad", "ground"], ["bad", "raised"], ["good", "raised"], ["on-accent", "accent"],
     ];

@@ -6,6 +6,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 
 import { Outbox, chatFrame, clean, newClientId } from "../../static/chat/outbox.js";
+import { timeInWords } from "../../static/chat/quantities.js";
+import { inWords } from "../../static/chat/unsent.js";
 import { FakeClock } from "./clock.mjs";
 import { shared } from "./server.mjs";
 
@@ -48,6 +50,11 @@ function tab({ storage = new FakeStorage(), clock = new FakeClock(), key = "1.s"
   return { storage, clock, sent, link, outbox };
 }
 
+/** The `data` of a refusal that both suites share, for a message. */
+const refusal = (code, client_id) => ({ ...shared.refusals[code].data, client_id });
+const named = ({ code, message }) => ({ code, error: message });
+const sentence = ({ state, error, when }) => [state, error, when].filter(Boolean).join(" ");
+const words = ({ outbox, clock }) => outbox.entries.map((entry) => sentence(inWords(entry, clock.now())));
 const say = (message) => ({ message, agent_name: "researcher", enable_reasoning: true });
 const states = ({ outbox }) => outbox.entries.map(({ message, state }) => [message, state]);
 
@@ -117,7 +124,7 @@ test("a refused message is kept as failed, with the reason, until it is retried 
   page.outbox.add(say("Bad"));
   page.outbox.add(say("Good"));
   const [{ client_id }] = page.sent;
-  page.outbox.refuse(client_id, "There is no such agent.");
+  page.outbox.refuse(refusal("unknown_agent", client_id));
   assert.deepEqual(states(page), [["Bad", "failed"], ["Good", "sent"]]);
   assert.equal(page.outbox.entries[0].error, "There is no such agent.");
   page.outbox.confirm(page.sent[1].client_id);
@@ -125,7 +132,7 @@ test("a refused message is kept as failed, with the reason, until it is retried 
   page.outbox.retry(client_id);
   assert.deepEqual(states(page), [["Bad", "sent"]]);
   assert.equal(page.sent.at(-1).client_id, client_id);
-  page.outbox.refuse(client_id, "No.");
+  page.outbox.refuse(refusal("unknown_agent", client_id));
   page.outbox.discard(client_id);
   assert.deepEqual(states(page), []);
   assert.equal(page.storage.length, 0);
@@ -135,13 +142,68 @@ test("a refusal that passes by itself is no failure: the message waits for as lo
   const page = tab();
   page.outbox.opened();
   page.outbox.add(say("Patient"));
-  page.outbox.refuse(page.sent[0].client_id, "60 messages a minute. Try again in 12 seconds.", 12);
+  page.outbox.refuse(refusal("limit_reached", page.sent[0].client_id));
   assert.deepEqual(states(page), [["Patient", "waiting"]]);
-  assert.equal(page.outbox.entries[0].error, "60 messages a minute. Try again in 12 seconds.");
+  const [{ error, code, retry_at }] = page.outbox.entries;
+  assert.deepEqual({ error, code }, { error: "You may send 30 messages a minute. Try again in 12 seconds.", code: "limit_reached" });
+  assert.equal(retry_at, page.clock.now() + 12_000);
   page.clock.pass(11_999);
   assert.equal(page.sent.length, 1);
   page.clock.pass(1);
   assert.equal(page.sent.length, 2);
+  assert.deepEqual(page.outbox.entries.map(({ state, error, code }) => [state, error, code]), [["sent", "", ""]]);
+});
+
+test("neither reconnections nor reloads nor what is typed meanwhile cut such a wait short; discarding ends it", () => {
+  let page = tab();
+  page.outbox.opened();
+  page.outbox.add(say("Patient"));
+  page.outbox.refuse(refusal("limit_reached", page.sent[0].client_id));
+  for (let second = 0; second < 11; second += 1) {
+    page.clock.pass(1_000);
+    page.outbox.closed();
+    if (second % 2) page = tab(page);
+    page.outbox.opened();
+    page.outbox.add(say(`Behind ${second}`));
+  }
+  assert.equal(page.sent.length, 0, "the page after the reload has sent nothing yet");
+  page.outbox.discard(page.outbox.entries[0].client_id);
+  assert.deepEqual(page.sent.map(({ payload }) => payload.message), ["Behind 0"]);
+});
+
+test("what the database did not take is sent again until it does, and says so all the while", () => {
+  const page = tab();
+  page.outbox.opened();
+  const { client_id } = page.outbox.add(say("Keep me"));
+  for (let tries = 1; tries <= 3; tries += 1) {
+    assert.equal(page.sent.length, tries);
+    page.outbox.refuse(refusal("not_saved", client_id));
+    assert.deepEqual(words(page), ["Not saved yet, retrying in 2 s"]);
+    page.clock.pass(1_000);
+    assert.deepEqual(words(page), ["Not saved yet, retrying in 1 s"]);
+    page.clock.pass(1_000);
+    assert.deepEqual(words(page), ["Not saved yet, retrying now"]);
+  }
+  page.outbox.confirm(client_id);
+  assert.deepEqual(words(page), []);
+  assert.equal(page.sent.length, 4);
+});
+
+test("each state of an entry has its words", () => {
+  const now = new Date(2026, 10, 24, 14, 0, 0).getTime();
+  const entry = (more) => ({ state: "waiting", error: "", code: "", retry_at: 0, ...more });
+  const limit = (seconds) => entry({ ...named(shared.refusals.limit_reached.data), retry_at: now + seconds * 1000 });
+  const told = [
+    [entry(), "Waiting to be sent"],
+    [entry({ state: "sent" }), "Sent, not confirmed yet"],
+    [entry({ state: "taken" }), "Sent from another tab"],
+    [entry({ state: "failed", ...named(shared.refusals.unknown_agent.data) }), "Not sent: There is no such agent."],
+    [limit(12), "Not taken yet: You may send 30 messages a minute. Sent again in 12 s"],
+    [limit(0.2), "Not taken yet: You may send 30 messages a minute. Sent again in 1 s"],
+    [limit(-1), "Not taken yet: You may send 30 messages a minute."],
+    [limit(3_600), `Not taken yet: You may send 30 messages a minute. Sent again at ${timeInWords(new Date(now + 3_600_000), new Date(now), { seconds: true })}`],
+  ];
+  for (const [one, expected] of told) assert.equal(sentence(inWords(one, now)), expected);
 });
 
 test("two tabs share it: one sends, both see it leave", () => {

@@ -7,6 +7,7 @@ import fc from "fast-check";
 
 import { ChatSocket, State, backoff, comesBack, spreadOf } from "../../static/chat/socket.js";
 import { FakeClock } from "./clock.mjs";
+import { shared } from "./server.mjs";
 
 /** The browser's WebSocket, played by the test. */
 class FakeWebSocket extends EventTarget {
@@ -174,7 +175,7 @@ test("after a restart it comes back within the spread, and that is no failure", 
       const { socket, clock } = connected({ random: () => random, tries: 1 });
       if (frame) FakeWebSocket.last.receive(frame);
       assert.equal(socket.status.state, "connected", "it stays until the server closes");
-      FakeWebSocket.last.end(1012);
+      FakeWebSocket.last.end(shared.going_away.close);
       const { state, why, code, tries, retryAt } = socket.status;
       assert.deepEqual({ state, why, code, tries }, { state: "retrying", why: "restart", code: 1012, tries: 0 });
       const wait = Math.floor(random * spread);
@@ -204,6 +205,7 @@ test("the return is spread evenly, and what a server says of it is taken with ca
   }
   for (const data of [undefined, null, {}, { spread: "9" }, { spread: -1 }, { spread: NaN }]) assert.equal(spreadOf({ data }), 5_000);
   assert.equal(spreadOf(null), 5_000);
+  assert.equal(spreadOf(shared.going_away.frame), 5_000);
   assert.equal(spreadOf({ data: { spread: 0 } }), 0);
   assert.equal(spreadOf({ data: { spread: 1e9 } }), 30_000);
 });

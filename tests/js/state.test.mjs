@@ -198,6 +198,17 @@ test("a new attempt and the end of a run void all drafts, holes included", () =>
   }
 });
 
+test("each attempt but the first leaves a mark where it went on, with the reason if it was told", () => {
+  const state = running();
+  apply(state, recorded(3, "reasoning_step", { type: "thought", step: 1, content: "x" }));
+  apply(state, recorded(4, "reasoning_start", { attempt: 2, reason: "handed_over" }));
+  apply(state, recorded(5, "reasoning_start", { attempt: 3 }));
+  assert.deepEqual(state.runs[0].continued, [
+    { seq: 4, attempt: 2, reason: "handed_over", after: 1 },
+    { seq: 5, attempt: 3, reason: "", after: 1 },
+  ]);
+});
+
 test("a gap is noticed, nothing is applied past it, and it closes when all is there", () => {
   const state = queued();
   apply(state, recorded(3, "reasoning_step", { type: "thought", step: 1, content: "x" }));
