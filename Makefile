@@ -11,17 +11,20 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install --no-compile
 # Compiled at once on all cores and not one file after the other by pip: without it every start takes seconds longer where Python
 # may not write what it has compiled. Some packages bring files for other Pythons, which fail.
 COMPILE := $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
+# What was set before, on the command line for example, holds against .env: it is set once more after it.
+READ_ENV := if [ -f .env ]; then before="$$(export -p)"; set -a; . ./.env; set +a; eval "$$before"; fi
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: conformance help run test lint fmt lock vendor
+.PHONY: conformance help run stack test lint fmt lock vendor
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
 
-# What was set before, on the command line for example, holds against .env: it is set once more after it.
 run: $(VENV)/requirements.stamp ## Start the site on http://127.0.0.1:8000 (PORT chooses another port)
-	@set -e; if [ -f .env ]; then before="$$(export -p)"; set -a; . ./.env; set +a; eval "$$before"; fi; \
-		exec $(BIN)/python manage.py serve
+	@set -e; $(READ_ENV); exec $(BIN)/python manage.py serve
+
+stack: $(VENV)/requirements-dev.stamp ## Start the site as many processes: PostgreSQL, Redis, nginx, two webs, two workers
+	@set -e; $(READ_ENV); exec $(BIN)/python -m scripts.stack
 
 test: $(VENV)/requirements-model.stamp ## Lint, types, migrations, JavaScript, Python and browser tests
 	@exec $(BIN)/python -m scripts.checks

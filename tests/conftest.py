@@ -30,6 +30,7 @@ pytest_plugins = [
     "tests.parts.site_process",
     "tests.parts.stack",
     "tests.parts.browser",
+    "tests.parts.checkout",
 ]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,7 +22,8 @@ from agents.model_choice import DEFAULT_ANTHROPIC, DEFAULT_OPENAI
 from chat import protocol
 from chat.protocol import Close
 from scripts.node import with_node
-from tests.parts.child import Child, free_port
+from tests.parts.checkout import Make, send_form
+from tests.parts.child import Child
 from tests.parts.site_process import PASSWORD, TOP, NewSite
 
 README = (TOP / "README.md").read_text()
@@ -47,66 +47,12 @@ def first_cells(text: str) -> list[str]:
     return re.findall(r"^\|\s*(.*?)\s*\|", rows, re.MULTILINE)
 
 
-# --- a copy of the tree, as somebody who cloned it has it -------------------------------------------------------------
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """The tree without what `.gitignore` leaves out, and a `.venv` that is this one with its installation done."""
-    ignored = [line.rstrip("/") for line in (TOP / ".gitignore").read_text().splitlines()]
-    tree = tmp_path / "tree"
-    shutil.copytree(TOP, tree, ignore=shutil.ignore_patterns(".git", *ignored))
-    venv = tree / ".venv"
-    venv.mkdir()
-    for name in ("bin", "lib", "pyvenv.cfg"):
-        (venv / name).symlink_to(Path(sys.prefix) / name)
-    # Newer than the requirements: a clean checkout installs them, and that is what continuous integration begins with.
-    (venv / "requirements.stamp").touch()
-    return tree
-
-
-class MakeRun:
-    """`make run`, as the README writes it, in a terminal of its own."""
-
-    def __init__(self, tree: Path, log: Path, **env: str) -> None:
-        command = fenced("sh")[0].split()
-        assert command == ["make", "run"]
-        self.port = free_port()
-        self._child = Child(command, log=log, env={"PORT": str(self.port), **env}, cwd=tree)
-
-    def wait_until_it_says(self, pattern: str) -> str:
-        self._child.wait_until(lambda: re.search(pattern, self.output, re.MULTILINE) is not None, timeout=60)
-        found = re.search(pattern, self.output, re.MULTILINE)
-        assert found
-        return found[1]
-
-    @property
-    def output(self) -> str:
-        return self._child.output()
-
-    def interrupt(self) -> None:
-        """Ctrl-C: everything in the terminal gets the signal."""
-        os.killpg(self._child.pid, signal.SIGINT)
-        self._child.process.wait(20)
-
-    def close(self) -> None:
-        try:
-            os.killpg(self._child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self._child.process.wait()
-
-
-def send_form(client: httpx.Client, url: str, **form: str) -> httpx.Response:
-    page = client.get(url)
-    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
-    assert token, page.text
-    origin = str(client.base_url).rstrip("/")
-    return client.post(url, data={**form, "csrfmiddlewaretoken": token[1]}, headers={"Origin": origin})
+# --- make run, as somebody who cloned the tree has it ------------------------------------------------------------------
 
 
 def test_make_run_leads_to_the_first_admin_and_a_second_start_to_the_sign_in(copy: Path, tmp_path: Path) -> None:
-    first = MakeRun(copy, tmp_path / "first")
+    assert fenced("sh")[0] == "make run\n"
+    first = Make("run", copy, tmp_path / "first")
     try:
         link = first.wait_until_it_says(r"^  (http://\S+/accounts/first-admin/\S+)$")
         address = first.wait_until_it_says(r"^Glassbox is at (\S+)/ ")
@@ -121,7 +67,7 @@ def test_make_run_leads_to_the_first_admin_and_a_second_start_to_the_sign_in(cop
         first.close()
     assert {path.name for path in (copy / "var").iterdir()} >= {"glassbox.sqlite3", "secret_key", "static"}
 
-    second = MakeRun(copy, tmp_path / "second")
+    second = Make("run", copy, tmp_path / "second")
     try:
         address = second.wait_until_it_says(r"^Glassbox is at (\S+)/ ")
         with httpx.Client(base_url=address, trust_env=False, timeout=20, follow_redirects=True) as client:

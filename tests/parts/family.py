@@ -57,7 +57,7 @@ class Pause:
         # The parent first: from then on it has no new children.
         os.kill(pid, signal.SIGSTOP)
         pids = [pid, *children(pid)]
-        _send(signal.SIGSTOP, pids)
+        send(signal.SIGSTOP, pids)
         self._guard = Guard(signal.SIGCONT, pids)
 
     def end(self) -> None:
@@ -67,7 +67,7 @@ class Pause:
 def kill(pid: int, *, timeout: float = 10) -> None:
     """Kill a process and its children without warning; returns when none is left. The caller asks for the exit code."""
     pids = [pid, *children(pid)]
-    _send(signal.SIGKILL, pids)
+    send(signal.SIGKILL, pids)
     deadline = time.monotonic() + timeout
     while left := [pid for pid in pids if is_alive(pid)]:
         if time.monotonic() > deadline:
@@ -75,7 +75,8 @@ def kill(pid: int, *, timeout: float = 10) -> None:
         time.sleep(0.005)
 
 
-def _send(number: signal.Signals, pids: Collection[int]) -> None:
+def send(number: signal.Signals, pids: Collection[int]) -> None:
+    """To each that is still there."""
     for pid in pids:
         try:
             os.kill(pid, number)
