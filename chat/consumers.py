@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import uuid
 from collections.abc import Iterator
 from typing import Any, assert_never
 
@@ -15,7 +16,7 @@ from django.db import DatabaseError, InterfaceError
 
 from agents import registry
 from chat import drain, entry, events, group, log_context, logins, metrics, protocol, quotas, remote, runs
-from chat.database import query, write
+from chat.database import query, write, write_repeatable
 from chat.feed import Feed
 from chat.limits import Flood, Pace
 from chat.models import ChatSession
@@ -33,6 +34,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     asking: asyncio.Task[None] | None = None
     place: entry.Entry | None = None
     left = joined = False
+    unanswered: protocol.Resume | None = None
     session: ChatSession
     user: AbstractBaseUser
 
@@ -130,7 +132,20 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await self._refuse(refused, command)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("A command could not be carried out: %s", type(error).__name__)
-            await self._refuse(quotas.not_saved(), command)
+            self.seen_losses = -1
+            await self._answer_without_database(command)
+
+    async def _answer_without_database(self, command: protocol.Command | None) -> None:
+        """A socket stays open while the database is away: a sign of life is answered with what was last known, a page of the log
+        comes once it can be read, and anything else is refused.
+        """
+        match command:
+            case protocol.Ping():
+                await self.feed.send(protocol.pong(command.mark, head=self.feed.cursor))
+            case protocol.Resume():
+                self.unanswered = command
+            case _:
+                await self._refuse(quotas.not_saved(), command)
 
     async def _refuse(self, refused: Refused, command: protocol.Command | None) -> None:
         client_id = command.message_id if isinstance(command, protocol.Chat) else None
@@ -157,6 +172,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             case protocol.Interrupt():
                 await self._interrupt(command.run_id)
             case protocol.Resume():
+                self.unanswered = None
                 sent = await self.feed.resume(command)
                 # What a page costs is paid as well: asking again and again must not be cheaper than being answered.
                 await asyncio.sleep(self.pace.answer(sent, asyncio.get_running_loop().time()))
@@ -173,13 +189,14 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         agent = command.payload.agent_name
         if agent is not None and agent not in registry.AGENTS:
             raise entry.unknown_agent()
-        accepted = await write(
+        accepted = await write_repeatable(
             runs.accept,
             self.session.pk,
             message=command.payload.message,
             agent=agent,
             enable_reasoning=command.payload.enable_reasoning is not False,
-            client_id=command.message_id,
+            # Named before the first try: one that failed may have been recorded all the same.
+            client_id=command.message_id or uuid.uuid4().hex,
         )
         await self.feed.send(
             protocol.accepted(
@@ -247,6 +264,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     async def _ask(self) -> None:
         self.seen_losses = group.losses()
         self.joined = self.joined or await self._join()
+        if self.unanswered is not None and await self._is_signed_in():
+            await self.feed.resume(self.unanswered)
+            self.unanswered = None
         await self.feed.heal()
 
     @contextlib.contextmanager

@@ -8,7 +8,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, ParamSpec, TypeVar
 
-from django.db import close_old_connections
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections
+
+GRACE_SECONDS = 0.3
+AGAIN_WITHIN_SECONDS = 0.5
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,6 +35,19 @@ async def write(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     return await _run(_WRITING, lambda: function(*args, **kwargs))
 
 
+async def write_repeatable(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As `write`, for what does no harm when done twice: where the connection was cut, it is tried once more on another one. A
+    database that does not answer is not waited for twice.
+    """
+    began = asyncio.get_running_loop().time()
+    try:
+        return await write(function, *args, **kwargs)
+    except (OperationalError, InterfaceError):
+        if asyncio.get_running_loop().time() - began > AGAIN_WITHIN_SECONDS:
+            raise
+        return await write(function, *args, **kwargs)
+
+
 async def hold(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function that writes what can't wait for other writers, and return what it returns. It runs after the one of the
     last call, also where that was cut off.
@@ -39,9 +56,20 @@ async def hold(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
 
 
 async def _run(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+    """Raises `OperationalError` where the database does not answer in time, the wait for a thread included; whether it has done
+    what was asked is then not known.
+    """
     # With what the task is about, for the log.
     context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(threads, context.run, _with_fresh_connection, function)
+    work = asyncio.get_running_loop().run_in_executor(threads, context.run, _with_fresh_connection, function)
+    if not settings.HAS_WORKERS:
+        # A file does not hang; it is locked for a while, and waited for by a bound of its own.
+        return await work
+    try:
+        # What no thread has begun by then is never begun. A thread gives up by itself, a moment earlier.
+        return await asyncio.wait_for(work, settings.DATABASE_SECONDS + GRACE_SECONDS)
+    except TimeoutError:
+        raise OperationalError("The database does not answer.") from None
 
 
 def _with_fresh_connection(function: Callable[[], T]) -> T:

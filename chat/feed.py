@@ -51,6 +51,11 @@ class Feed:
         self._cursor, epoch = await query(events.head_of, self._session_id)
         return self._cursor, epoch
 
+    @property
+    def cursor(self) -> int:
+        """The `seq` of the last recorded frame that was sent."""
+        return self._cursor
+
     async def send(self, text: str) -> None:
         """Send a frame that stands outside of the order of the log."""
         self._window.send(len(text))

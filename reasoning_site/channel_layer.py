@@ -60,6 +60,7 @@ class Shard:
         self._connection: Any = None
         self._is_away = False
         self._publishing = asyncio.Lock()
+        self._sending: asyncio.Timeout | None = None
         self._keeping: asyncio.Task[None] | None = None
 
     # --- asked by the layer ---
@@ -67,10 +68,22 @@ class Shard:
     async def publish(self, channel: str, message: bytes) -> None:
         """Raises at once while the server is away."""
         async with self._publishing:
-            self._refuse_while_away()
-            if self._publisher is None:
-                self._publisher = self._new_publisher()
-            await self._publisher.publish(channel, message)
+            try:
+                async with asyncio.timeout(None) as self._sending:
+                    try:
+                        await self._publish(channel, message)
+                    except (NotConnected, AttributeError):
+                        # The server may have closed the connection while nobody used it, or it was given up in mid-command, which
+                        # redis-py does not expect. What was sent for all that comes twice.
+                        await self._publish(channel, message)
+            finally:
+                self._sending = None
+
+    async def _publish(self, channel: str, message: bytes) -> None:
+        self._refuse_while_away()
+        if self._publisher is None:
+            self._publisher = self._new_publisher()
+        await self._publisher.publish(channel, message)
 
     async def subscribe(self, name: str) -> None:
         """Returns when the server has confirmed it. Raises at once while the server is away, and is made good later.
@@ -124,7 +137,7 @@ class Shard:
                 async with asyncio.timeout(CONNECTING_SECONDS):
                     connection = await self._connect()
                 await self._listen(connection)
-            except (RedisError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever ends one connection, there must be another
                 # The library's own text says where the server is and what it did, and no password.
                 logger.log(logging.DEBUG if self._is_away else logging.WARNING, "Redis is away: %s", _explained(error))
                 self._is_away = True
@@ -191,12 +204,14 @@ class Shard:
         self._is_away = False
 
     async def _keep_beating(self, connection: Any) -> None:
-        beats = 0
+        loop = asyncio.get_running_loop()
+        beats, due = 0, loop.time()
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
+            due = max(due + BEAT_SECONDS, loop.time())
+            await asyncio.sleep(due - loop.time())
+            if self._unheard >= BEATS_MISSED:
+                raise NotConnected("it does not answer")
             self._unheard += 1
-            if self._unheard > BEATS_MISSED:
-                raise NotConnected(f"nothing was heard of it for {BEATS_MISSED * BEAT_SECONDS:g} s")
             beats += 1
             if beats % BEATS_A_LOOK == 0 and isinstance(self._pool, SentinelConnectionPool):
                 await self._look_for_the_primary(connection)
@@ -219,6 +234,8 @@ class Shard:
     async def _disconnect(self) -> None:
         """Close what there is, and let go of those who wait for it."""
         pool, self._pool, self._publisher, self._connection = self._pool, None, None, None
+        if self._sending is not None:
+            self._sending.reschedule(asyncio.get_running_loop().time())
         waiting, self._subscribed = self._subscribed, {}
         for future in waiting.values():
             if not future.done():

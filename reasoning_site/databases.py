@@ -52,6 +52,9 @@ def database(url: str, *, sqlite: Path, seconds: float, connections: int) -> dic
                 "min_size": 1,
                 "max_size": connections,
                 "timeout": seconds,
+                # Else it waits longer after each attempt that failed, in the end much longer than the outage. Given up, the next
+                # query begins a new one.
+                "reconnect_timeout": 1,
                 "max_idle": 300,
             },
         },

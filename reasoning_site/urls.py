@@ -18,3 +18,5 @@ urlpatterns = [
     path("accounts/", include("django.contrib.auth.urls")),
     path("", include("chat.urls")),
 ]
+
+handler500 = "reasoning_site.failures.failed"

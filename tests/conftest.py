@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.parts.small_model",
     "tests.parts.redis_server",
     "tests.parts.sentinel",
+    "tests.parts.tls",
     "tests.parts.postgres_server",
     "tests.parts.model_server",
     "tests.parts.site_process",

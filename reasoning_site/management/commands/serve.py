@@ -13,6 +13,7 @@ from channels.routing import get_default_application
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from reasoning_site import bounded_connection
 from reasoning_site.first_admin import first_admin_path
 from reasoning_site.installation import prepare
 from reasoning_site.server import SiteServer, public_host, wait_until_it_answers
@@ -37,6 +38,8 @@ class Command(BaseCommand):
         self._say("Stopped.")
 
     def _serve(self, host: str, port: int) -> None:
+        # Not sooner: what prepares the database may take its time.
+        bounded_connection.bound(settings.DATABASE_SECONDS)
         path = first_admin_path()
 
         def announce(server: SiteServer) -> None:

@@ -1,0 +1,177 @@
+"""The channel layer over a real Redis that is silent, hangs, is killed, and cuts its listeners off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import redis
+from redis.exceptions import ConnectionError as NotConnected
+from redis.exceptions import RedisError
+
+from reasoning_site import channel_layer
+from reasoning_site.channel_layer import ChannelLayer
+from reasoning_site.redis_hosts import redis_hosts
+from tests.parts.redis_server import RedisServer
+
+NewLayer = Callable[..., ChannelLayer]
+
+
+@pytest.fixture
+async def new_layer() -> AsyncIterator[NewLayer]:
+    """Layers as processes have them, each with connections of its own."""
+    made: list[ChannelLayer] = []
+
+    def make(url: str, *, seconds: float = 2) -> ChannelLayer:
+        made.append(ChannelLayer(hosts=redis_hosts(url, seconds=seconds), prefix="test"))
+        return made[-1]
+
+    yield make
+    for layer in made:
+        await layer.flush()
+
+
+async def listening(layer: ChannelLayer, group: str = "g") -> str:
+    """A channel that hears the group."""
+    channel: str = await layer.new_channel()
+    await layer.group_add(group, channel)
+    return channel
+
+
+async def heard(layer: ChannelLayer, channel: str) -> Any:
+    async with asyncio.timeout(5):
+        return (await layer.receive(channel))["text"]
+
+
+async def until_through(sender: ChannelLayer, receiver: ChannelLayer, channel: str, *, seconds: float) -> None:
+    """Send until something arrives."""
+
+    async def keep_sending() -> None:
+        while True:
+            try:
+                async with asyncio.timeout(0.5):
+                    await sender.group_send("g", {"type": "x", "text": "back"})
+            except (RedisError, TimeoutError):
+                pass
+            await asyncio.sleep(0.05)
+
+    sending = asyncio.create_task(keep_sending())
+    try:
+        async with asyncio.timeout(seconds):
+            await receiver.receive(channel)
+    finally:
+        sending.cancel()
+        await asyncio.wait({sending})
+
+
+def clients(server: RedisServer) -> set[str]:
+    """The connections that listen."""
+    with redis.Redis.from_url(server.url, decode_responses=True) as client:
+        return {each["id"] for each in client.client_list(_type="pubsub")}
+
+
+async def test_silence_for_longer_than_every_time_out(
+    redis_server: RedisServer, new_layer: NewLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket that is told nothing for long stays subscribed: the time-outs are for answers, not for announcements."""
+    monkeypatch.setattr(channel_layer, "BEAT_SECONDS", 60)
+    layer = new_layer(redis_server.url, seconds=0.1)
+    channel = await listening(layer)
+    before = clients(redis_server)
+    await asyncio.sleep(1)
+    await layer.group_send("g", {"type": "x", "text": "after all"})
+    assert await heard(layer, channel) == "after all"
+    assert clients(redis_server) == before
+
+
+async def test_its_own_beat_keeps_a_silent_connection(
+    redis_server: RedisServer, new_layer: NewLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beats that are heard are no reason to begin anew, however many."""
+    monkeypatch.setattr(channel_layer, "BEAT_SECONDS", 0.05)
+    layer = new_layer(redis_server.url)
+    await listening(layer)
+    before = clients(redis_server)
+    await asyncio.sleep(1)
+    assert clients(redis_server) == before
+
+
+async def test_a_hung_server_is_found_out_and_then_costs_nothing(own_redis: RedisServer, new_layer: NewLayer) -> None:
+    """After a moment every call fails at once; a channel can still be made. All of it works again when the server does."""
+    layer, other = new_layer(own_redis.url), new_layer(own_redis.url)
+    channel = await listening(layer)
+    await listening(other)
+    own_redis.pause()
+    loop = asyncio.get_running_loop()
+    began, took = loop.time(), 3.0
+    while took > 0.05:
+        tried = loop.time()
+        assert tried - began < 3
+        with pytest.raises((RedisError, TimeoutError)):
+            await layer.group_send("g", {"type": "x", "text": "?"})
+        took = loop.time() - tried
+    began = loop.time()
+    late = await layer.new_channel()
+    for call in (layer.group_add("g", late), layer.group_add("new", late), layer.group_send("g", {"type": "x"})):
+        with pytest.raises(NotConnected):
+            await call
+    await layer.group_discard("g", channel)
+    assert loop.time() - began < 0.1
+    own_redis.resume()
+    # Joined while it was away: made good without being asked for again.
+    await until_through(other, layer, late, seconds=3)
+
+
+@pytest.mark.parametrize("fault", ["restart", "flush", "kill pubsub", "kill normal"])
+async def test_what_a_server_does_to_its_clients(own_redis: RedisServer, new_layer: NewLayer, fault: str) -> None:
+    """Within three seconds announcements flow again, to the groups that were joined before."""
+    layer, other = new_layer(own_redis.url), new_layer(own_redis.url)
+    channel = await listening(layer)
+    await until_through(other, layer, channel, seconds=3)
+    if fault == "restart":
+        own_redis.restart()
+    elif fault == "flush":
+        own_redis.flush()
+    else:
+        with redis.Redis.from_url(own_redis.url) as client:
+            client.client_kill_filter(_type=fault.split()[1])
+    while not layer._get_layer().channels[channel].empty():
+        await layer.receive(channel)
+    await until_through(other, layer, channel, seconds=3)
+
+
+async def test_a_layer_that_only_sends(own_redis: RedisServer, new_layer: NewLayer) -> None:
+    """As a form of the admin uses it: no listener is begun, and it works again after a restart."""
+    layer = new_layer(own_redis.url)
+    await layer.group_send("g", {"type": "x"})
+    assert not clients(own_redis)
+    own_redis.restart()
+    await layer.group_send("g", {"type": "x"})
+
+
+async def test_leaving_is_told_to_the_server(redis_server: RedisServer, new_layer: NewLayer) -> None:
+    """Nothing stays subscribed for sockets that are gone."""
+    layer = new_layer(redis_server.url)
+    channel = await listening(layer, "left")
+    receiving = asyncio.create_task(layer.receive(channel))
+    await asyncio.sleep(0)
+    await layer.group_discard("left", channel)
+    receiving.cancel()
+    await asyncio.wait({receiving})
+    await listening(layer, "stays")
+    with redis.Redis.from_url(redis_server.url, decode_responses=True) as client:
+        assert client.pubsub_channels("test__group__*") == ["test__group__stays"]
+        assert channel not in client.pubsub_channels("test*")
+
+
+async def test_closing_leaves_no_task_and_no_connection(own_redis: RedisServer, new_layer: NewLayer) -> None:
+    tasks = asyncio.all_tasks()
+    layer = new_layer(own_redis.url)
+    await listening(layer)
+    await layer.flush()
+    assert asyncio.all_tasks() == tasks
+    async with asyncio.timeout(5):
+        while clients(own_redis):  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(0.01)
