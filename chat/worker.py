@@ -38,7 +38,6 @@ async def work(
     """
     presence = processes.current("worker")
     mine = driver.begin(driver.Driver(capacity=concurrency))
-    present = processes.current("worker")
     taking = asyncio.create_task(_keep_taking(concurrency=concurrency, queues=queues, name=mine.worker, ready=ready))
     try:
         stopped = asyncio.create_task(stop.wait())
@@ -53,8 +52,6 @@ async def work(
         await mine.close()
         driver.forget()
         await presence.close()
-        processes.forget()
-        await present.close()
         processes.forget()
 
 
