@@ -139,12 +139,14 @@ def _take(runs: QuerySet[Run], *, worker: str) -> int:
 
 def _turns(run: Run) -> list[Turn]:
     """What came before: the chain of parents, the oldest first, at most `HISTORY_RUNS` of them."""
-    parents = dict(Run.objects.filter(session=run.session).values_list("pk", "parent_id"))
+    earlier = Run.objects.filter(session=run.session, seq__lt=run.seq).order_by("-seq")
+    # The chain is mostly the latest runs; what is before them, behind a branch, is asked for one by one.
+    parents = dict(earlier.values_list("pk", "parent_id")[: settings.HISTORY_RUNS])
     chain: list[uuid.UUID] = []
     parent = run.parent_id
     while parent is not None and len(chain) < settings.HISTORY_RUNS:
         chain.append(parent)
-        parent = parents[parent]
+        parent = parents[parent] if parent in parents else earlier.values_list("parent_id", flat=True).get(pk=parent)
     steps: dict[uuid.UUID, list[Step]] = {pk: [] for pk in chain}
     for event in Event.objects.filter(run_id__in=chain, type=EventType.STEP).order_by("seq"):
         steps[event.run_id].append(events.step_of(event))
