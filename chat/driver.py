@@ -19,7 +19,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from agents.model_choice import describe
-from chat import events, group, log_context, processes, recovery, run_queue, runs
+from chat import events, group, log_context, metrics, processes, recovery, run_queue, runs, traces
 from chat.database import hold, query, write
 from chat.prepared_agents import PreparedAgents
 from chat.sweeper import Sweeper, survived
@@ -166,6 +166,7 @@ class Driver:
         driving = Driving(claimed)
         self._driving[driving.run_id] = driving
         self._idle.clear()
+        metrics.driving_began()
         if self._draining:
             driving.hand_over()
         try:
@@ -177,12 +178,15 @@ class Driver:
             del self._driving[driving.run_id]
             if not self._driving:
                 self._idle.set()
+            metrics.driving_ended()
+            traces.attempt_ended(driving.run_id, claimed.run.attempt)
             await self._become_unreachable(driving)
 
     async def _take_over(self, run_id: str, attempt: int) -> None:
         found = await write(recovery.take_over, run_id, attempt=attempt, worker=self.worker, mine_alone=self._alone)
         if isinstance(found, recovery.Ended):
             await events.announce(found.session_id, found.recorded)
+            traces.attempt_ended(run_id, attempt + 1)
         else:
             logger.warning("Run %s goes on here, attempt %d", run_id, found.run.attempt)
             await self._warm_up()

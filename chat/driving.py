@@ -20,7 +20,7 @@ from agents import failures, history, registry
 from agents.context import Excerpt, RunContext
 from agents.steps import Delta, Discard, Step, StepType
 from agents.stream import Mapper, stream
-from chat import events, group, runs, search
+from chat import events, group, metrics, runs, search
 from chat.database import hold, query, write
 from chat.drafts import Drafts
 from chat.models import RunState
@@ -89,6 +89,7 @@ class Driving:
                     await self._end(ending)
                 case "handed over":
                     await self._persist(partial(runs.hand_over, self.run_id, attempt=self.claimed.run.attempt))
+                    metrics.run_handed_over()
                 case "superseded":
                     pass
         except events.Superseded as error:
@@ -216,6 +217,7 @@ class Driving:
             try:
                 return await attempt(again)
             except (OperationalError, InterfaceError) as error:
+                metrics.write_retried()
                 logger.warning(
                     "The database did not take a write, trying again in %.1f s: %s", pause, type(error).__name__
                 )

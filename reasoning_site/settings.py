@@ -73,6 +73,8 @@ PING_SECONDS = env.number("PING_SECONDS", 20)
 PING_TIMEOUT_SECONDS = env.number("PING_TIMEOUT_SECONDS", 30)
 
 LOG_FORMAT = env.choice("LOG_FORMAT", "text", among=("text", "json"))
+# OpenTelemetry reads this and all its other variables itself.
+TRACES: bool = bool(env.text("OTEL_EXPORTER_OTLP_ENDPOINT"))
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 METRICS_HOST = env.text("METRICS_HOST", "127.0.0.1")
 

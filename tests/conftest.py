@@ -32,6 +32,7 @@ pytest_plugins = [
     "tests.parts.stack",
     "tests.parts.browser",
     "tests.parts.checkout",
+    "tests.parts.collector",
 ]
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from channels.layers import InMemoryChannelLayer, channel_layers
+from django.db import OperationalError
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 
 from agents.steps import Step, StepType
-from chat import events, group, metrics
+from chat import driver, events, group, metrics
 from chat.database import query
 from tests.parts.in_process import InProcessSite
 from tests.parts.scripted_model import Call, ScriptedModel, Think
@@ -90,6 +91,50 @@ async def test_waiting_behind_another_run_is_not_slowness(inside: InProcessSite,
     await tab.until_ended(second)
     assert counted("glassbox_pick_up_seconds_count") == 2
     assert counted("glassbox_pick_up_seconds_sum") < 1
+
+
+async def test_going_on_elsewhere_is_counted(inside: InProcessSite, settings: Any) -> None:
+    """A run that lost its process is taken over, one that its process left is handed over; neither is picked up twice."""
+    counted = Counted()
+    settings.MODEL = ScriptedModel(["half", asyncio.Event()])
+    tab = await inside.tab(await inside.user())
+    run_id = await tab.say("go")
+    await tab.until(lambda tab: bool(tab.runs[run_id].drafts))
+    assert counted("glassbox_runs_driven") == 1
+    await inside.restart_driver()
+    assert counted("glassbox_runs_driven") == 0
+    driver.current()
+    await tab.until(lambda tab: tab.runs[run_id].attempt == 2)
+    assert counted("glassbox_runs_taken_over_total") == 1
+    await tab.until(lambda tab: bool(tab.runs[run_id].drafts))
+    await driver.current().drain(0)
+    assert counted("glassbox_runs_handed_over_total") == 1
+    await inside.restart_driver()
+    settings.MODEL = ScriptedModel(["whole"])
+    driver.current()
+    await tab.until_ended(run_id)
+    assert counted("glassbox_runs_taken_over_total") == 1
+    assert counted("glassbox_pick_up_seconds_count") == 1
+    assert counted("glassbox_time_to_first_token_seconds_count") == 1
+
+
+async def test_a_write_that_is_tried_again_is_counted(
+    inside: InProcessSite, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Counted()
+    record, faults = events.record_steps, iter([OperationalError(), OperationalError()])
+
+    def record_steps(*arguments: Any, **named: Any) -> Any:
+        for fault in faults:
+            raise fault
+        return record(*arguments, **named)
+
+    monkeypatch.setattr(events, "record_steps", record_steps)
+    settings.MODEL = ScriptedModel(["a"])
+    tab = await inside.tab(await inside.user())
+    await tab.until_ended(await tab.say("go"))
+    assert counted("glassbox_writes_retried_total") == 2
+    assert counted("glassbox_steps_recorded_total", type="final_answer") == 1
 
 
 async def test_what_a_model_makes_up_is_no_label(inside: InProcessSite, settings: Any) -> None:
