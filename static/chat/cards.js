@@ -1,7 +1,7 @@
 /** Cards of recorded steps, made from the `<template>` elements of the page. */
 
 import { renderMarkdown } from "./markdown.js";
-import { isUnknownResult } from "./outcome.js";
+import { isUnknownCode, isUnknownResult } from "./outcome.js";
 import { durationInWords, timeInWords, tokensInWords } from "./quantities.js";
 
 const TYPES = new Set(["thought", "tool_use", "tool_result", "final_answer", "error"]);
@@ -45,7 +45,7 @@ export function stepCard(data) {
 
 function marks(data) {
   const { is_error, is_partial, reasoning, code } = data;
-  if (isUnknownResult(data)) return ["outcome unknown"];
+  if (isUnknownCode(code)) return ["outcome unknown"];
   return [is_error && "failed", is_partial && "stopped here", reasoning && "reasoning", code].filter(Boolean);
 }
 

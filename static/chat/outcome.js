@@ -4,6 +4,11 @@ const CODE = "outcome_unknown";
 /** Names as tools have them; a model may have made up any other, and nobody is made to say what it wrote. */
 const NAME = /^[\w.-]{1,64}$/;
 
+/** Whether this is the code of such a result, of the error step after it and of the run's end. */
+export function isUnknownCode(code) {
+  return code === CODE;
+}
+
 export function isUnknown(run) {
   return run.state === "failed" && run.end?.code === CODE;
 }
