@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import uuid
 from collections.abc import Iterator
-from typing import Any, assert_never
+from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import DatabaseError, InterfaceError
 
-from agents import registry
-from chat import drain, entry, events, group, log_context, logins, metrics, protocol, quotas, remote, runs
-from chat.database import query, write, write_repeatable
+from chat import commands, drain, entry, events, group, log_context, logins, metrics, protocol, quotas, remote
+from chat.database import query
 from chat.feed import Feed
 from chat.limits import Flood, Pace
 from chat.models import ChatSession
@@ -123,10 +121,10 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         command = None
         try:
             command = protocol.parse(text, binary)
-            if isinstance(command, protocol.Ack):
+            is_acknowledgement = isinstance(command, protocol.Ack)
+            if is_acknowledgement:
                 self.pace.was_acknowledgement()
-                await self.feed.acknowledge(command.frames)
-            elif await self._is_signed_in():
+            if is_acknowledgement or await self._is_signed_in():
                 await self._obey(command)
         except Refused as refused:
             await self._refuse(refused, command)
@@ -162,57 +160,12 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         return True
 
     async def _obey(self, command: protocol.Command) -> None:
-        match command:
-            case protocol.Chat():
-                await self._chat(command)
-            case protocol.Ping():
-                await self.feed.heal()
-                head, _ = await query(events.head_of, self.session.pk)
-                await self.feed.send(protocol.pong(command.mark, head=head))
-            case protocol.Interrupt():
-                await self._interrupt(command.run_id)
-            case protocol.Resume():
-                self.unanswered = None
-                sent = await self.feed.resume(command)
-                # What a page costs is paid as well: asking again and again must not be cheaper than being answered.
-                await asyncio.sleep(self.pace.answer(sent, asyncio.get_running_loop().time()))
-            case protocol.Remove():
-                recorded = await write(runs.remove, self.session.pk, command.run_id)
-                await events.announce(self.session.pk, recorded)
-                await self.feed.catch_up()
-            case protocol.Ack():
-                pass
-            case _:
-                assert_never(command)
-
-    async def _chat(self, command: protocol.Chat) -> None:
-        agent = command.payload.agent_name
-        if agent is not None and agent not in registry.AGENTS:
-            raise entry.unknown_agent()
-        accepted = await write_repeatable(
-            runs.accept,
-            self.session.pk,
-            message=command.payload.message,
-            agent=agent,
-            enable_reasoning=command.payload.enable_reasoning is not False,
-            # Named before the first try: one that failed may have been recorded all the same.
-            client_id=command.message_id or uuid.uuid4().hex,
-        )
-        await self.feed.send(
-            protocol.accepted(
-                client_id=accepted.client_id, run_id=accepted.run_id, state=accepted.state, duplicate=accepted.duplicate
-            )
-        )
-        remote.wake(self.session.pk)
-        await events.announce(self.session.pk, accepted.recorded)
-        await self.feed.catch_up()
-
-    async def _interrupt(self, run_id: str | None) -> None:
-        stopping = await remote.stop(self.session.pk, run_id)
-        if stopping.run_id is None:
-            await self.feed.send(protocol.interrupted(run_id=None))
-        else:
-            await self.feed.tell_when_ended(stopping.run_id)
+        if isinstance(command, protocol.Resume):
+            self.unanswered = None
+        sent = await commands.obey(command, session_id=self.session.pk, feed=self.feed)
+        if sent:
+            # What a page costs is paid as well: asking again and again must not be cheaper than being answered.
+            await asyncio.sleep(self.pace.answer(sent, asyncio.get_running_loop().time()))
 
     # --- from the group ---
 

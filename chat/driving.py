@@ -71,6 +71,7 @@ class Driving:
         self._stopping = False
         self._leaving = False
         self._superseded = False
+        self._is_cut = False
         self._ending = False
 
     async def drive(self, agent: Awaitable[registry.Agent]) -> None:
@@ -117,13 +118,14 @@ class Driving:
             self._cut()
 
     def _cut(self) -> None:
+        self._is_cut = True
         if self._thinking is not None:
             self._thinking.cancel()
 
     async def _outcome(self, agent: Awaitable[registry.Agent]) -> Ending | Literal["handed over", "superseded"]:
         """Let the agent think to its end and say how the run ends, or that it is not ours to end."""
         self._thinking = asyncio.create_task(self._think(agent))
-        if self._stopping or self._superseded:
+        if self._is_cut:
             self._cut()
         try:
             await asyncio.wait([self._thinking])

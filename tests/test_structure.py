@@ -45,7 +45,9 @@ FLOORS = [
     {"chat.prepared_agents", "chat.sweeper"},
     {"chat.driver"},
     {"chat.remote", "chat.tasks", "chat.worker"},
-    {"chat.admin", "chat.consumers", "chat.entry", "chat.logins", "chat.views"},
+    {"chat.admin", "chat.entry", "chat.logins", "chat.views"},
+    {"chat.commands"},
+    {"chat.consumers"},
     {"chat.apps", "chat.migrations", "chat.routing", "chat.urls"},
     {"reasoning_site"},
 ]
