@@ -137,8 +137,9 @@ async def test_a_line_of_a_socket_says_its_session(
 
     monkeypatch.setattr(events, "head_of", away)
     for tab in tabs:
+        seen = len(tab.frames)
         await tab.send("ping")
-        await tab.until_frame("error")
+        await tab.until_frame("pong", seen)
     for logger in ("chat.consumers", "chat.anything"):
         assert [line["session"] for line in log.of(logger)] == ["s-1", "s-2"]
         assert all("run" not in line for line in log.of(logger))
