@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, assert_never
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -34,7 +35,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     asking: asyncio.Task[None] | None = None
     place: entry.Entry | None = None
     left = joined = False
-    unanswered: protocol.Resume | None = None
+    unanswered: protocol.Resume | None = None  # asked for while the database was away
     session: ChatSession
     user: AbstractBaseUser
 
@@ -86,29 +87,23 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             return
         self.user, self.session = self.place.user, self.place.session
         log_context.of_socket(public_id)
-        self.feed = Feed(self.session.pk, send=self._send, want_drafts=self._want_drafts)
+        want_drafts = partial(remote.want_drafts, self.session.pk, self.channel_name)
+        self.feed = Feed(self.session.pk, send=self._send, want_drafts=want_drafts)
         # Joined first, read after: what is recorded in between comes twice rather than never.
         self.joined = await self._join()
         head, epoch = await self.feed.begin()
-        await self.feed.send(
-            protocol.connected(
-                session_id=public_id,
-                agent_name=self.session.agent,
-                head=head,
-                epoch=epoch,
-                active_run=await query(events.active_run, self.session.pk),
-            )
+        active = await query(events.active_run, self.session.pk)
+        frame = protocol.connected(
+            session_id=public_id, agent_name=self.session.agent, head=head, epoch=epoch, active_run=active
         )
+        await self.feed.send(frame)
         self.asking = asyncio.create_task(self._keep_asking())
         metrics.socket_opened()
 
     async def _join(self) -> bool:
         """Join the groups of the session and of the user; False where the layer fails, and then it is tried again."""
         self.groups = [group.of_session(self.session.pk), group.of_user(self.user.pk)]
-        for name in self.groups:
-            if not await group.join(name, self.channel_name):
-                return False
-        return True
+        return all([await group.join(name, self.channel_name) for name in self.groups])
 
     # --- from the browser ---
 
@@ -133,19 +128,13 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         except (DatabaseError, InterfaceError) as error:
             logger.warning("A command could not be carried out: %s", type(error).__name__)
             self.seen_losses = -1
-            await self._answer_without_database(command)
-
-    async def _answer_without_database(self, command: protocol.Command | None) -> None:
-        """A socket stays open while the database is away: a sign of life is answered with what was last known, a page of the log
-        comes once it can be read, and anything else is refused.
-        """
-        match command:
-            case protocol.Ping():
-                await self.feed.send(protocol.pong(command.mark, head=self.feed.cursor))
-            case protocol.Resume():
-                self.unanswered = command
-            case _:
-                await self._refuse(quotas.not_saved(), command)
+            match command:
+                case protocol.Ping():  # what was last known
+                    await self.feed.send(protocol.pong(command.mark, head=self.feed.cursor))
+                case protocol.Resume():
+                    self.unanswered = command
+                case _:
+                    await self._refuse(quotas.not_saved(), command)
 
     async def _refuse(self, refused: Refused, command: protocol.Command | None) -> None:
         client_id = command.message_id if isinstance(command, protocol.Chat) else None
@@ -170,16 +159,15 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                 head, _ = await query(events.head_of, self.session.pk)
                 await self.feed.send(protocol.pong(command.mark, head=head))
             case protocol.Interrupt():
-                await self._interrupt(command.run_id)
+                stopping = await remote.stop(self.session.pk, command.run_id)
+                await self.feed.tell_when_ended(stopping.run_id)
             case protocol.Resume():
                 self.unanswered = None
                 sent = await self.feed.resume(command)
                 # What a page costs is paid as well: asking again and again must not be cheaper than being answered.
                 await asyncio.sleep(self.pace.answer(sent, asyncio.get_running_loop().time()))
             case protocol.Remove():
-                recorded = await write(runs.remove, self.session.pk, command.run_id)
-                await events.announce(self.session.pk, recorded)
-                await self.feed.catch_up()
+                await self._spread(await write(runs.remove, self.session.pk, command.run_id))
             case protocol.Ack():
                 pass
             case _:
@@ -198,21 +186,17 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             # Named before the first try: one that failed may have been recorded all the same.
             client_id=command.message_id or uuid.uuid4().hex,
         )
-        await self.feed.send(
-            protocol.accepted(
-                client_id=accepted.client_id, run_id=accepted.run_id, state=accepted.state, duplicate=accepted.duplicate
-            )
-        )
+        run_id, state, is_known = accepted.run_id, accepted.state, accepted.duplicate
+        frame = protocol.accepted(client_id=accepted.client_id, run_id=run_id, state=state, duplicate=is_known)
+        await self.feed.send(frame)
         remote.wake(self.session.pk)
-        await events.announce(self.session.pk, accepted.recorded)
-        await self.feed.catch_up()
+        await self._spread(accepted.recorded)
 
-    async def _interrupt(self, run_id: str | None) -> None:
-        stopping = await remote.stop(self.session.pk, run_id)
-        if stopping.run_id is None:
-            await self.feed.send(protocol.interrupted(run_id=None))
-        else:
-            await self.feed.tell_when_ended(stopping.run_id)
+    async def _spread(self, recorded: Sequence[events.Recorded]) -> None:
+        """What is recorded is so, also where it can't be read just now."""
+        await events.announce(self.session.pk, recorded)
+        with self._database_may_fail():
+            await self.feed.catch_up()
 
     # --- from the group ---
 
@@ -286,9 +270,6 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         is_active = await query(logins.is_active, self.user.pk)
         await self._leave(Close.TRY_AGAIN if is_active else Close.SIGNED_OUT)
         return False
-
-    async def _want_drafts(self) -> None:
-        await remote.want_drafts(self.session.pk, self.channel_name)
 
     async def _send(self, text: str) -> None:
         if self.left:
