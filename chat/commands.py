@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
-from typing import assert_never
+from collections.abc import Coroutine, Sequence
+from typing import Any, assert_never
+
+from django.db import DatabaseError, InterfaceError
 
 from agents import registry
 from chat import entry, events, protocol, remote, runs
 from chat.database import query, write, write_repeatable
 from chat.feed import Feed
 
+logger = logging.getLogger(__name__)
+
+
+class Unread(Exception):
+    """The command is carried out, and recorded; what is to be sent of it could not be read and must be asked for again."""
+
 
 async def obey(command: protocol.Command, *, session_id: int, feed: Feed) -> int:
     """Carry out a command for a session. Returns the number of characters of the log that were sent in answer.
 
-    Raises `Refused`, and Django's `DatabaseError` or `InterfaceError` where the database is away.
+    Raises `Refused`, `Unread`, and Django's `DatabaseError` or `InterfaceError` where the database is away.
     """
     match command:
         case protocol.Chat():
@@ -24,13 +34,12 @@ async def obey(command: protocol.Command, *, session_id: int, feed: Feed) -> int
             head, _ = await query(events.head_of, session_id)
             await feed.send(protocol.pong(command.mark, head=head))
         case protocol.Interrupt():
-            await _interrupt(command, session_id, feed)
+            stopping = await remote.stop(session_id, command.run_id)
+            await _read(feed.tell_when_ended(stopping.run_id))
         case protocol.Resume():
             return await feed.resume(command)
         case protocol.Remove():
-            recorded = await write(runs.remove, session_id, command.run_id)
-            await events.announce(session_id, recorded)
-            await feed.catch_up()
+            await _spread(await write(runs.remove, session_id, command.run_id), session_id, feed)
         case protocol.Ack():
             await feed.acknowledge(command.frames)
         case _:
@@ -57,13 +66,18 @@ async def _chat(command: protocol.Chat, session_id: int, feed: Feed) -> None:
         )
     )
     remote.wake(session_id)
-    await events.announce(session_id, accepted.recorded)
-    await feed.catch_up()
+    await _spread(accepted.recorded, session_id, feed)
 
 
-async def _interrupt(command: protocol.Interrupt, session_id: int, feed: Feed) -> None:
-    stopping = await remote.stop(session_id, command.run_id)
-    if stopping.run_id is None:
-        await feed.send(protocol.interrupted(run_id=None))
-    else:
-        await feed.tell_when_ended(stopping.run_id)
+async def _spread(recorded: Sequence[events.Recorded], session_id: int, feed: Feed) -> None:
+    await events.announce(session_id, recorded)
+    await _read(feed.catch_up())
+
+
+async def _read(reading: Coroutine[Any, Any, object]) -> None:
+    """What is recorded is so, also where it can't be read just now. Raises `Unread`."""
+    try:
+        await reading
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("What was recorded could not be read: %s", type(error).__name__)
+        raise Unread from error

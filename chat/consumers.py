@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -32,7 +33,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     asking: asyncio.Task[None] | None = None
     place: entry.Entry | None = None
     left = joined = False
-    unanswered: protocol.Resume | None = None
+    unanswered: protocol.Resume | None = None  # asked for while the database was away
     session: ChatSession
     user: AbstractBaseUser
 
@@ -84,29 +85,23 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             return
         self.user, self.session = self.place.user, self.place.session
         log_context.of_socket(public_id)
-        self.feed = Feed(self.session.pk, send=self._send, want_drafts=self._want_drafts)
+        want_drafts = partial(remote.want_drafts, self.session.pk, self.channel_name)
+        self.feed = Feed(self.session.pk, send=self._send, want_drafts=want_drafts)
         # Joined first, read after: what is recorded in between comes twice rather than never.
         self.joined = await self._join()
         head, epoch = await self.feed.begin()
-        await self.feed.send(
-            protocol.connected(
-                session_id=public_id,
-                agent_name=self.session.agent,
-                head=head,
-                epoch=epoch,
-                active_run=await query(events.active_run, self.session.pk),
-            )
+        active = await query(events.active_run, self.session.pk)
+        frame = protocol.connected(
+            session_id=public_id, agent_name=self.session.agent, head=head, epoch=epoch, active_run=active
         )
+        await self.feed.send(frame)
         self.asking = asyncio.create_task(self._keep_asking())
         metrics.socket_opened()
 
     async def _join(self) -> bool:
         """Join the groups of the session and of the user; False where the layer fails, and then it is tried again."""
         self.groups = [group.of_session(self.session.pk), group.of_user(self.user.pk)]
-        for name in self.groups:
-            if not await group.join(name, self.channel_name):
-                return False
-        return True
+        return all([await group.join(name, self.channel_name) for name in self.groups])
 
     # --- from the browser ---
 
@@ -128,22 +123,18 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                 await self._obey(command)
         except Refused as refused:
             await self._refuse(refused, command)
+        except commands.Unread:
+            self.seen_losses = -1
         except (DatabaseError, InterfaceError) as error:
             logger.warning("A command could not be carried out: %s", type(error).__name__)
             self.seen_losses = -1
-            await self._answer_without_database(command)
-
-    async def _answer_without_database(self, command: protocol.Command | None) -> None:
-        """A socket stays open while the database is away: a sign of life is answered with what was last known, a page of the log
-        comes once it can be read, and anything else is refused.
-        """
-        match command:
-            case protocol.Ping():
-                await self.feed.send(protocol.pong(command.mark, head=self.feed.cursor))
-            case protocol.Resume():
-                self.unanswered = command
-            case _:
-                await self._refuse(quotas.not_saved(), command)
+            match command:
+                case protocol.Ping():  # what was last known
+                    await self.feed.send(protocol.pong(command.mark, head=self.feed.cursor))
+                case protocol.Resume():
+                    self.unanswered = command
+                case _:
+                    await self._refuse(quotas.not_saved(), command)
 
     async def _refuse(self, refused: Refused, command: protocol.Command | None) -> None:
         client_id = command.message_id if isinstance(command, protocol.Chat) else None
@@ -239,9 +230,6 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         is_active = await query(logins.is_active, self.user.pk)
         await self._leave(Close.TRY_AGAIN if is_active else Close.SIGNED_OUT)
         return False
-
-    async def _want_drafts(self) -> None:
-        await remote.want_drafts(self.session.pk, self.channel_name)
 
     async def _send(self, text: str) -> None:
         if self.left:

@@ -112,8 +112,11 @@ class Feed:
         await self.catch_up()
         await self._want_drafts()
 
-    async def tell_when_ended(self, run_id: str) -> None:
-        """Send `interrupted` right after the end of this run, which is at once if it has ended already."""
+    async def tell_when_ended(self, run_id: str | None) -> None:
+        """Send `interrupted` right after the end of this run, which is at once if it has ended already or there was none."""
+        if run_id is None:
+            await self.send(protocol.interrupted(run_id=None))
+            return
         self._to_interrupt.add(run_id)
         await self.catch_up()
         async with self._order:

@@ -109,6 +109,43 @@ async def test_a_read_that_fails_while_forwarding_closes_nothing(
     assert tab.close_code is None
 
 
+async def test_a_connection_cut_after_the_commit_of_a_message(
+    inside: InProcessSite, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message is tried once more under the same id, also where the client gave it none: it is recorded and accepted once."""
+    settings.MODEL = ScriptedModel(["a"])
+    tab = await inside.tab(await inside.user(), resuming=False)
+    await tab.until_frame("connected")
+    real, cuts = runs.accept, [OperationalError("server closed the connection unexpectedly")]
+
+    def cut_once(*arguments: Any, **named: Any) -> Any:
+        accepted = real(*arguments, **named)
+        if cuts:
+            raise cuts.pop()
+        return accepted
+
+    monkeypatch.setattr(runs, "accept", cut_once)
+    await tab.send("chat", payload={"message": "go"})
+    accepted = await tab.until_frame("accepted")
+    assert accepted["data"]["duplicate"]
+    await tab.until_frame("reasoning_complete")
+    assert await query(Run.objects.count) == 1
+
+
+async def test_a_read_that_fails_after_a_message_was_recorded(
+    inside: InProcessSite, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is recorded is not told as not saved."""
+    settings.MODEL = ScriptedModel(["a"])
+    tab = await inside.tab(await inside.user(), resuming=False)
+    await tab.until_frame("connected")
+    met = failing_once(monkeypatch, events, "read_after", raising(OperationalError("server closed the connection")))
+    await tab.say("go")
+    await tab.until_frame("reasoning_complete")
+    assert met.is_set()
+    assert not [frame for frame in tab.frames if frame["type"] == "error"]
+
+
 async def test_a_socket_that_ends_badly_leaves_nothing_behind(
     inside: InProcessSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
