@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from playwright.async_api import expect
 
 from tests.browser.chat_page import ChatPage, assert_equal_to_database
-from tests.parts.browser import NewPage
+from tests.parts.browser import NewPage, PageErrors
 from tests.parts.site_process import DATABASE, NewSite, Site
 
 
@@ -27,8 +27,9 @@ def refusing(site: Site, what: str) -> Iterator[None]:
             database.commit()
 
 
-async def test_not_saved(new_page: NewPage, new_site: NewSite) -> None:
+async def test_not_saved(new_page: NewPage, new_site: NewSite, page_errors: PageErrors) -> None:
     """While the database takes nothing the message stays, says so and tries again; then it is there once."""
+    page_errors.allow_lost_connections()  # the site ends before its page does
     site = new_site()
     chat = await ChatPage(await new_page(site.new_user(), at=site)).open()
     with refusing(site, "INSERT ON chat_run"):
@@ -49,8 +50,11 @@ async def test_not_saved(new_page: NewPage, new_site: NewSite) -> None:
     await assert_equal_to_database(site, chat)
 
 
-async def test_a_limit_counts_down_and_can_be_given_up(new_page: NewPage, new_site: NewSite) -> None:
+async def test_a_limit_counts_down_and_can_be_given_up(
+    new_page: NewPage, new_site: NewSite, page_errors: PageErrors
+) -> None:
     """Past a limit the message waits for as long as the server says, over a reload too; the button keeps the focus meanwhile."""
+    page_errors.allow_lost_connections()  # the site ends before its page does
     site = new_site(MESSAGES_PER_MINUTE="1")
     chat = await ChatPage(await new_page(site.new_user(), at=site)).open()
     await chat.ask("the first")
@@ -77,8 +81,9 @@ async def test_a_limit_counts_down_and_can_be_given_up(new_page: NewPage, new_si
     assert [run["message"] for run in site.runs(chat.session_id)] == ["the first"]
 
 
-async def test_waiting_for_a_worker(new_page: NewPage, new_site: NewSite) -> None:
+async def test_waiting_for_a_worker(new_page: NewPage, new_site: NewSite, page_errors: PageErrors) -> None:
     """A message that could begin and does not for five seconds says what it waits for, until it begins."""
+    page_errors.allow_lost_connections()  # the site ends before its page does
     site = new_site()
     chat = await ChatPage(await new_page(site.new_user(), at=site)).open()
     waiting = chat.run().get_by_text("Waiting for a worker")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 
 import pytest
@@ -94,7 +95,7 @@ async def test_a_run_goes_on_elsewhere(
     for tab in (chat, beside):
         await expect(tab.draft("final_answer")).to_have_text("One", timeout=20_000)
     await asyncio.to_thread(server.kill if end == "kill" else server.term)
-    model_server.open("a")
+    model_server.open("a", math.inf)
     await asyncio.to_thread(server.start)
     for tab in (chat, beside):
         await tab.until_state("completed", timeout=60)

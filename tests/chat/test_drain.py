@@ -12,6 +12,7 @@ import pytest
 
 from chat import drain, protocol, runs
 from chat.database import query
+from chat.limits import Pace
 from chat.models import Run
 from chat.protocol import Close
 from tests.parts.in_process import InProcessSite
@@ -64,6 +65,33 @@ async def test_a_message_that_is_being_written_is_answered_first(
     types = [frame["type"] for frame in tab.frames]
     assert types.index("accepted") > types.index("going_away")
     assert await query(lambda: list(Run.objects.values_list("client_id", flat=True))) == ["first"]
+
+
+async def test_a_command_that_was_slowed_down_is_not_begun_after_the_close(
+    inside: InProcessSite, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a client hears no answer to, it sends again: so nothing may be recorded once its socket has closed."""
+    settings.FRAMES_AT_ONCE, settings.FRAMES_PER_SECOND = 1, 2
+    tab = await inside.tab(await inside.user(), resuming=False)
+    await tab.until_frame("connected")
+    slowed, real = asyncio.Event(), Pace.frame
+
+    def frame(self: Pace, size: int, now: float) -> float:
+        wait = real(self, size, now)
+        if wait > 0.3:
+            slowed.set()
+        return wait
+
+    monkeypatch.setattr(Pace, "frame", frame)
+    await tab.send("ping")
+    await tab.send("chat", payload={"message": "too late"})
+    await asyncio.wait_for(slowed.wait(), 5)
+    await asyncio.wait_for(drain.begin(), 5)
+    assert await tab.until_closed() == Close.RESTART
+    # The socket ends when everything that it was sent before is behind it.
+    await tab._socket.send_input({"type": "websocket.disconnect", "code": 1012})
+    await tab._socket.wait(5)
+    assert not await query(Run.objects.exists)
 
 
 async def test_whoever_comes_now_is_sent_elsewhere(inside: InProcessSite) -> None:
