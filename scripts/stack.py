@@ -79,6 +79,7 @@ def of_the_site(environment: Mapping[str, str]) -> dict[str, str]:
         **environment,
         "MODEL": environment.get("MODEL", ""),
         "HTTPS": "0",
+        "TRUSTED_PROXIES": "1",
         **({"ALLOWED_HOSTS": f"{hosts},127.0.0.1,localhost"} if hosts else {}),
         # Whoever presses Ctrl-C does not want to wait for long.
         "GRACE_SECONDS": environment.get("GRACE_SECONDS") or "5",

@@ -135,6 +135,30 @@ class TestPostgresServer:
             shutil.rmtree(folder)
 
 
+class TestProxy:
+    def test_dies_with_a_test_run_that_is_killed(self) -> None:
+        run = (
+            "import time\n"
+            "from tests.parts import family\n"
+            "from tests.parts.proxy import Proxy\n"
+            "proxy = Proxy([])\n"
+            "proxy.start()\n"
+            "print(proxy.folder)\n"
+            "print(proxy.pid, *family.children(proxy.pid), flush=True)\n"
+            "time.sleep(600)"
+        )
+        with subprocess.Popen([sys.executable, "-c", run], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            folder = process.stdout.readline().strip()
+            pids = [int(pid) for pid in process.stdout.readline().split()]
+            assert len(pids) == 2
+            process.kill()
+        try:
+            _wait_until_gone(pids)
+        finally:
+            shutil.rmtree(folder)
+
+
 class TestModelServer:
     async def test_streams_a_turn_as_it_is_scripted(self, model_server: ModelServer) -> None:
         name = model_server.script(
@@ -245,7 +269,7 @@ class TestSite:
         socket = await open_socket(site, site.new_user(), "parts-term")
         assert (await socket.receive())["type"] == "connected"
         code = await asyncio.to_thread(site.servers[0].term)
-        assert (code, await socket.closed()) == (0, 4000)
+        assert (code, await socket.closed()) == (0, 1012)
 
     def test_a_site_that_cannot_start_shows_why(self, new_site: NewSite) -> None:
         with pytest.raises(DiedEarly, match="MAX_ITERATIONS"):

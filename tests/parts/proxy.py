@@ -34,7 +34,6 @@ events {{
     worker_connections {connections};
 }}
 http {{
-    access_log {folder}/access.log;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -77,8 +76,9 @@ class Proxy(Part):
     def __init__(self, servers: Sequence[int], *, port: int | None = None, log: Path | None = None) -> None:
         self.port = port or free_port()
         self.origin = f"http://127.0.0.1:{self.port}"
-        self._folder = tempfile.TemporaryDirectory(prefix="glassbox-proxy-")
-        self.log = log or Path(self._folder.name) / "log"
+        self._temporary = tempfile.TemporaryDirectory(prefix="glassbox-proxy-")
+        self.folder = Path(self._temporary.name)
+        self.log = log or self.folder / "log"
         self._servers = list(servers)
         self._guard: family.Guard | None = None
         self._generation = 0
@@ -134,11 +134,10 @@ class Proxy(Part):
 
     def close(self) -> None:
         self.stop()
-        self._folder.cleanup()
+        self._temporary.cleanup()
 
     def _words(self) -> list[str]:
-        folder = self._folder.name
-        return [binary(), "-p", folder, "-c", f"{folder}/nginx.conf", "-e", "stderr"]
+        return [binary(), "-p", str(self.folder), "-c", str(self.folder / "nginx.conf"), "-e", "stderr"]
 
     def _configure(self) -> None:
         self._generation += 1
@@ -151,14 +150,14 @@ class Proxy(Part):
             user=root,
             # Each socket that is passed on is two.
             files=min(4 * CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
-            folder=self._folder.name,
+            folder=self.folder,
             connections=CONNECTIONS,
             servers="\n        ".join(servers or ["server 127.0.0.1:9 down;"]),
             port=self.port,
             shared=SHARED,
             generation=self._generation,
         )
-        Path(self._folder.name, "nginx.conf").write_text(config)
+        (self.folder / "nginx.conf").write_text(config)
 
     def _ended_workers(self) -> int:
         return self.output().count(": gracefully shutting down")

@@ -45,6 +45,7 @@ class Stack(Installation):
         self._made = {"web": 0, "worker": 0}
         super().__init__(
             {
+                "TRUSTED_PROXIES": "1",
                 **env,
                 "DATA_DIR": str(self.data_dir),
                 "DATABASE_URL": self.postgres.url,

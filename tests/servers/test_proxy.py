@@ -87,7 +87,8 @@ def test_the_site_is_told_who_asks_for_what_and_nothing_that_the_client_made_up(
     assert {key: told.get(key) for key in told if key == "host" or "forward" in key or "real" in key} == {
         "host": name,
         "x-forwarded-host": name,
-        "x-forwarded-for": "127.0.0.1",
+        # Of this the site reads as much from the end as there are proxies.
+        "x-forwarded-for": "6.6.6.6, 127.0.0.1",
         "x-real-ip": "127.0.0.1",
         "x-forwarded-proto": "http",
     }
