@@ -70,11 +70,11 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await self._leave(Close.TRY_AGAIN)
 
     async def _open(self) -> None:
-        agent = ""
+        agent, unknown = "", None
         try:
             agent = entry.wanted_agent(self.scope["query_string"])
         except Refused as refused:
-            await self._send(protocol.refused(refused, client_id=None))
+            unknown = refused
         public_id = self.scope["url_route"]["kwargs"]["session_id"]
         try:
             self.place = await entry.enter(login=self.login, public_id=public_id, agent=agent)
@@ -87,6 +87,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         log_context.of_socket(public_id)
         want_drafts = partial(remote.want_drafts, self.session.pk, self.channel_name)
         self.feed = Feed(self.session.pk, send=self._send, want_drafts=want_drafts)
+        if unknown is not None:
+            await self.feed.send(protocol.refused(unknown, client_id=None))
         # Joined first, read after: what is recorded in between comes twice rather than never.
         self.joined = await self._join()
         head, epoch = await self.feed.begin()

@@ -38,7 +38,9 @@ def open_socket(socket_id: uuid.UUID, process: str, *, user_id: int) -> None:
         if held.count() >= settings.SOCKETS_PER_USER:
             # By then, those of a server that has died no longer count.
             wait = processes.DEAD_AFTER * settings.PROCESS_SECONDS
-            raise _refused(f"You have {settings.SOCKETS_PER_USER} connections open already; close some", wait)
+            raise _refused(
+                f"You have as many connections open as you may ({settings.SOCKETS_PER_USER}); close some", wait
+            )
     if not Process.objects.filter(pk=process).exists():
         raise processes.Unannounced(process)
     OpenSocket.objects.create(pk=socket_id, process_id=process, user_id=user_id, opened_at=Now())
@@ -123,7 +125,7 @@ def _check_minute(session: ChatSession) -> None:
     # Once the last message but `limit` is a minute old, there is room for one.
     in_the_way = list(sent.values_list("created_at", flat=True)[limit - 1 : limit])
     if in_the_way:
-        raise _refused(f"You may send {limit} messages a minute", in_the_way[0] - since)
+        raise _refused(f"You may send {limit} message{'' if limit == 1 else 's'} a minute", in_the_way[0] - since)
 
 
 def _refused(why: str, wait: timedelta | float, code: Code = Code.LIMIT_REACHED) -> Refused:

@@ -37,7 +37,7 @@ async def test_sockets_of_a_user(inside: InProcessSite, settings: Any) -> None:
     data = (await third.until_frame("error"))["data"]
     assert data["code"] == Code.LIMIT_REACHED
     assert data["retry_after"] == 10
-    assert data["message"] == "You have 2 connections open already; close some. Try again in 10 seconds."
+    assert data["message"] == "You have as many connections open as you may (2); close some. Try again in 10 seconds."
     assert await third.until_closed() == Close.TOO_MANY
     assert 4000 <= Close.TOO_MANY < 4500
     assert not await query(ChatSession.objects.filter(public_id="three").exists)
