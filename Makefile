@@ -15,10 +15,10 @@ COMPILE := $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || tr
 READ_ENV := if [ -f .env ]; then before="$$(export -p)"; set -a; . ./.env; set +a; eval "$$before"; fi
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: conformance help run stack test lint fmt lock vendor
+.PHONY: compose-proof conformance help run secrets stack test lint fmt lock vendor
 
 help: ## Show what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
 
 run: $(VENV)/requirements.stamp ## Start the site on http://127.0.0.1:8000 (PORT chooses another port)
 	@set -e; $(READ_ENV); exec $(BIN)/python manage.py serve
@@ -31,6 +31,12 @@ test: $(VENV)/requirements-model.stamp ## Lint, types, migrations, JavaScript, P
 
 conformance: $(VENV)/requirements-dev.stamp ## The Autobahn cases of the WebSocket protocol, against the site's server
 	@exec $(BIN)/python scripts/conformance.py
+
+secrets: ## Make the secrets that docker-compose.yml needs and .env does not have yet
+	@sh scripts/secrets.sh
+
+compose-proof: $(VENV)/requirements-dev.stamp ## Build and start the containers, kill some in mid-run, and compare what is left
+	@exec $(BIN)/python -m scripts.compose_proof
 
 lint: $(VENV)/requirements-dev.stamp ## The checks that run nothing: ruff, eslint, mypy
 	@exec $(BIN)/python -m scripts.checks lint format eslint types

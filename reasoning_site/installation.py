@@ -23,13 +23,17 @@ Report = Callable[[str], None]
 def prepare(report: Report) -> None:
     """Make what is missing and renew what is old; `report` gets one line for each thing done, none for the rest.
 
-    Of several processes that start at once in one `DATA_DIR`, one does the work and the others wait for it.
+    Of several processes that start at once in one `DATA_DIR`, one does the work and the others wait for it. Where nothing is
+    to be done, nothing is written: an image has its static files, and its file system may be read-only.
     """
     data_dir: Path = settings.DATA_DIR
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # In this order: of several that begin with nothing, one alone is to make the database.
+    if _static_files_are_collected() and _is_migrated():
+        return
     with _alone(data_dir / "prepare.lock"):
         _migrate(report)
-        _collect_static_files(report)
+        collect_static_files(report)
 
 
 @contextmanager
@@ -40,26 +44,38 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _migrate(report: Report) -> None:
+def _is_migrated() -> bool:
     executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+    return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+
+
+def _migrate(report: Report) -> None:
+    if not _is_migrated():
         report("Bringing the database up to date …")
         call_command("migrate", interactive=False, verbosity=0)
 
 
-def _collect_static_files(report: Report) -> None:
-    # In debug mode the files are served from where they lie.
-    if settings.DEBUG:
-        return
-    stamp: Path = settings.DATA_DIR / "static.sha256"
-    wanted = _static_files_digest()
-    is_collected = (settings.STATIC_ROOT / "staticfiles.json").exists() and stamp.exists()
-    if is_collected and stamp.read_text() == wanted:
+def collect_static_files(report: Report) -> None:
+    """Make those that are served, unless they are there. Whoever builds an image calls this; it needs no database."""
+    if _static_files_are_collected():
         return
     report("Collecting the static files …")
     # What was collected before stays: pages that are open in a browser still ask for it, under its own hash.
     call_command("collectstatic", interactive=False, verbosity=0)
-    stamp.write_text(wanted)
+    _stamp().write_text(_static_files_digest())
+
+
+def _static_files_are_collected() -> bool:
+    # In debug mode the files are served from where they lie.
+    if settings.DEBUG:
+        return True
+    is_collected = (settings.STATIC_ROOT / "staticfiles.json").exists() and _stamp().exists()
+    return is_collected and _stamp().read_text() == _static_files_digest()
+
+
+def _stamp() -> Path:
+    data_dir: Path = settings.DATA_DIR
+    return data_dir / "static.sha256"
 
 
 def _static_files_digest() -> str:

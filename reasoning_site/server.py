@@ -17,6 +17,7 @@ from django.conf import settings
 
 from chat import drain, remote
 from chat.protocol import Close
+from reasoning_site.probe import host_among
 
 logger = logging.getLogger(__name__)
 
@@ -147,5 +148,4 @@ def wait_until_it_answers(host: str, port: int) -> bool:
 
 def public_host() -> str:
     """A host name that the site answers to."""
-    first: str = settings.ALLOWED_HOSTS[0] if settings.ALLOWED_HOSTS else "localhost"
-    return "localhost" if first == "*" else first.removeprefix(".")
+    return host_among(settings.ALLOWED_HOSTS)

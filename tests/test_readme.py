@@ -161,8 +161,8 @@ def test_every_command_exists() -> None:
         assert set(re.findall(r"(?<!\S)([A-Z_]+)=", line)) <= known, line
         for command in re.findall(r"manage\.py (\w+)", line):
             assert command in get_commands(), line
-    targets = set(re.findall(r"^([a-z]+):.*## ", (TOP / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"(?:^|`)(?:[A-Z_]+=\S+ )*make ([a-z]+)(?=`|$)", README, re.MULTILINE)) == targets
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (TOP / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)(?:[A-Z_]+=\S+ )*make ([a-z-]+)(?=`|$)", README, re.MULTILINE)) == targets
     assert {cell.removeprefix("`make ").rstrip("`") for cell in first_cells(section("Start"))} == targets
 
 

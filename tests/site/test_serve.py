@@ -123,6 +123,25 @@ def test_first_and_second_start(serve: Serve, data_dir: Path) -> None:
     assert (data_dir / "secret_key").read_text() == key
 
 
+def test_where_nothing_is_missing_nothing_is_written(site_template: Path, tmp_path: Path) -> None:
+    """So it starts in a container too, whose file system may be read-only."""
+    data_dir = shutil.copytree(site_template, tmp_path / "data")
+    (data_dir / "prepare.lock").unlink()
+    before = {path: path.stat().st_mtime_ns for path in data_dir.rglob("*") if "sqlite3" not in path.name}
+    code = "from reasoning_site.installation import prepare; prepare(print)"
+    done = manage(data_dir, "shell", "--verbosity", "0", "--command", code)
+    assert done.stdout == ""
+    after = {path: path.stat().st_mtime_ns for path in data_dir.rglob("*") if "sqlite3" not in path.name}
+    changed = {path.name for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    assert changed <= {data_dir.name}
+
+
+def test_behind_a_proxy_it_tells_the_proxys_port(serve: Serve) -> None:
+    started = serve("--public-port", "9999")
+    assert address_of(started) == "http://127.0.0.1:9999"
+    assert link_of(started).startswith("http://127.0.0.1:9999/accounts/first-admin/")
+
+
 def test_several_that_start_at_once_in_an_empty_directory_share_the_work(new_site: NewSite) -> None:
     site = new_site(bare=True, servers=2)
     outputs = [server.output() for server in site.servers]

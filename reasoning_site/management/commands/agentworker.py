@@ -6,13 +6,14 @@ import asyncio
 import signal
 from argparse import ArgumentParser
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from agents import registry
-from reasoning_site import bounded_connection, metrics
+from reasoning_site import bounded_connection, metrics, pulse
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
@@ -67,6 +68,8 @@ class Command(BaseCommand):
         await work(concurrency=concurrency, queues=queues, ready=self._announce, stop=stop)
 
     def _announce(self, name: str) -> None:
+        if settings.PULSE_FILE:
+            self._beating = asyncio.create_task(pulse.beat(Path(settings.PULSE_FILE)))
         self._say(f"Agent worker {name} is ready")
 
     def _say(self, text: str) -> None:

@@ -25,40 +25,43 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
         parser.add_argument("--port", type=int, default=settings.PORT, help="0 is any free one (default: %(default)s)")
+        parser.add_argument(
+            "--public-port", type=int, help="the port of a proxy on this machine that leads here, to be told"
+        )
 
-    def handle(self, *, host: str, port: int, **options: Any) -> None:
+    def handle(self, *, host: str, port: int, public_port: int | None, **options: Any) -> None:
         # The database and everything else we make is nobody else's to read, also in a directory that is open to all.
         os.umask(0o077)
         try:
             _refuse_taken_port(host, port)
             prepare(self._say)
-            self._serve(host, port)
+            self._serve(host, port, public_port)
         except KeyboardInterrupt:
             pass
         self._say("Stopped.")
 
-    def _serve(self, host: str, port: int) -> None:
+    def _serve(self, host: str, port: int, public_port: int | None) -> None:
         # Not sooner: what prepares the database may take its time.
         bounded_connection.bound(settings.DATABASE_SECONDS)
         path = first_admin_path()
 
         def announce(server: SiteServer) -> None:
             # In a thread, as it asks the server and waits for the answer.
-            threading.Thread(target=self._announce, args=(server, host, path), daemon=True).start()
+            threading.Thread(target=self._announce, args=(server, host, public_port, path), daemon=True).start()
 
         server = SiteServer(get_default_application(), host=host, port=port, ready=announce)
         server.run()
         if server.abort_start:
             raise CommandError(_cannot_listen(host, port, "it was taken a moment ago"))
 
-    def _announce(self, server: SiteServer, host: str, path: str | None) -> None:
+    def _announce(self, server: SiteServer, host: str, public_port: int | None, path: str | None) -> None:
         """Once the site answers, say where it is and, if `path` makes its first administrator, how to get in."""
         reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
         if not wait_until_it_answers(reachable, server.port):
             self.stderr.write("The site does not answer. Its log says why; Ctrl-C stops it.")
             return
         name = f"[{reachable}]" if ":" in reachable else reachable
-        address = f"https://{public_host()}" if settings.HTTPS else f"http://{name}:{server.port}"
+        address = f"https://{public_host()}" if settings.HTTPS else f"http://{name}:{public_port or server.port}"
         self._say(f"Glassbox is at {address}/ (Ctrl-C stops it)")
         if path is not None:
             hours = settings.FIRST_ADMIN_SECONDS // 3600
