@@ -97,7 +97,10 @@ def _only_ending(run: Run, steps: list[Step]) -> Callable[[], list[Recorded]] | 
     if unsafe:
         code = FailureCode.OUTCOME_UNKNOWN
         names = ", ".join(use.tool_name for use in unsafe)
-        message = f"Whether {names} has done its work is not known. See for yourself, then try again if it has not, or go on if it has."
+        message = (
+            f"Whether {names} has done its work is not known."
+            " See for yourself, then try again if it has not, or go on if it has."
+        )
     elif run.losses >= settings.ATTEMPTS:
         code = FailureCode.LOST
         message = (
