@@ -50,7 +50,6 @@ class Stack(Installation):
                 "DATA_DIR": str(self.data_dir),
                 "DATABASE_URL": self.postgres.url,
                 "REDIS_URL": self.redis.url,
-                "TRUSTED_PROXIES": "1",
             }
         )
 
