@@ -7,7 +7,6 @@ job that is lost, late or doubled does no harm.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
@@ -44,10 +43,11 @@ async def work(
         await asyncio.wait([taking, stopped], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         taking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await taking
         logger.info("Draining: %d runs are under way", mine.active)
-        await mine.drain(settings.GRACE_SECONDS)
+        # The end of the runs does not wait for that of the queue, which a database that hangs holds up.
+        await asyncio.gather(
+            mine.drain(settings.GRACE_SECONDS), asyncio.wait([taking], timeout=settings.DATABASE_SECONDS)
+        )
     finally:
         await mine.close()
         driver.forget()
