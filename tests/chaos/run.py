@@ -21,7 +21,7 @@ LANES = ("workers", "ground", "clients")
 FAULT_SECONDS = 240.0
 # Its own beginning and its own end.
 OWN_UPHEAVALS = 2
-REST_SECONDS = 60.0
+REST_SECONDS = 90.0
 # What the pools of a process may keep: Django's and the queue's.
 CONNECTIONS = 12
 
