@@ -25,7 +25,10 @@ async def slow_reader(world: World, chance: random.Random) -> Outcome:
     session = await world.open(world.proxy(), world.proxy())
     slow, other = session.tabs
     run_id = await session.ask(counting(SLOW_TOKENS, pace=0.001, width=SLOW_WIDTH), tab=other)
-    await slow.until(lambda tab: run_id in tab.runs and bool(tab.runs[run_id].drafts), timeout=SECONDS)
+    # Where another fault came between, it may have missed all of it.
+    await slow.until(
+        lambda tab: run_id in tab.runs and (bool(tab.runs[run_id].drafts) or run_id not in tab.active), timeout=SECONDS
+    )
     if slow.socket is not None:
         async with slow.socket.paused():
             await asyncio.sleep(length)
