@@ -253,6 +253,20 @@ async def test_a_job_whose_end_was_not_recorded_is_forgotten(new_stack: NewStack
     assert [row["queueing_lock"] for row in left] == [ids[1]]
 
 
+@pytest.mark.parametrize("fault", ["hangs", "is gone"])
+async def test_a_worker_that_is_told_to_end_ends_also_while_the_database_is_away(
+    new_stack: NewStack, fault: str
+) -> None:
+    """It can hand nothing over then; its runs are found by their leases. Killing it would be the operator's only other way."""
+    stack = new_stack(webs=1, workers=2, **QUICK, DATABASE_SECONDS="1", GRACE_SECONDS="1")
+    if fault == "hangs":
+        stack.postgres.pause()
+    else:
+        stack.postgres.stop()
+    codes = await asyncio.gather(*(asyncio.to_thread(worker.term) for worker in stack.workers))
+    assert codes == [0, 0]
+
+
 def test_a_worker_without_postgresql_says_what_it_needs(new_site: NewSite) -> None:
     """Not a traceback: the variable to set, and that none is needed."""
     with pytest.raises(DiedEarly, match="set DATABASE_URL") as refused:
