@@ -167,14 +167,13 @@ async def rolling_restart(world: World, chance: random.Random) -> Outcome:
         await world.until_complete()
         # What earlier faults broke has come to its end by now.
         await world.until_alive()
-        (since,) = await asyncio.to_thread(world.stack.query, "SELECT now() AS now")
+        (since,) = await world.query("SELECT now() AS now")
         processes: list[Process] = [*world.stack.webs, *world.stack.workers]
         chance.shuffle(processes)
         for process in processes:
-            codes.append(await asyncio.to_thread(process.term))
-            await world.start_again(process)
+            codes.append(await world.replace(process))
         seconds = await world.until_alive()
-        (broken,) = await asyncio.to_thread(world.stack.query, BROKEN, since["now"])
+        (broken,) = await world.query(BROKEN, since["now"])
     said = [f"exit codes {codes}"] if any(codes) else []
     said += [f"{broken['count']} answers broke"] if broken["count"] else []
     return Outcome(f"{len(processes)} processes", seconds, broken=", ".join(said))

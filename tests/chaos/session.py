@@ -23,6 +23,11 @@ SELECT event.*, extract(epoch FROM pg_xact_commit_timestamp(event.xmin))::float8
 JOIN chat_chatsession session ON session.id = event.session_id WHERE public_id = %s ORDER BY seq
 """
 
+ACTIVE = """
+SELECT count(*) FROM chat_run run JOIN chat_chatsession session ON session.id = run.session_id
+WHERE public_id = %s AND ended_at IS NULL
+"""
+
 
 class Session:
     """A user's session with some tabs, each at its doors."""
@@ -68,12 +73,9 @@ class Session:
         """Returns when no run is under way and every tab has what there is."""
         if self.closed:
             return
-        while await asyncio.to_thread(self._is_active):  # noqa: ASYNC110 - the database tells nobody
+        while (await self.world.query(ACTIVE, self.id))[0]["count"]:  # noqa: ASYNC110 - the database tells nobody
             await asyncio.sleep(0.1)
         await asyncio.gather(*(tab.until_current(timeout=60) for tab in self.tabs))
-
-    def _is_active(self) -> bool:
-        return any(row["ended_at"] is None for row in self.world.stack.runs(self.id))
 
     async def evidence(self, ledger: Sequence[Effect]) -> Evidence:
         """To be asked when everything is over."""
@@ -84,8 +86,8 @@ class Session:
             await fresh.close()
         stack = self.world.stack
         runs = await asyncio.to_thread(stack.runs, self.id)
-        rows = await asyncio.to_thread(stack.query, ROWS, self.id)
-        heads = await asyncio.to_thread(stack.query, "SELECT head FROM chat_chatsession WHERE public_id = %s", self.id)
+        rows = await self.world.query(ROWS, self.id)
+        heads = await self.world.query("SELECT head FROM chat_chatsession WHERE public_id = %s", self.id)
         return Evidence(
             session=self.id,
             head=heads[0]["head"],

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from tests.chaos.ledger_agent import AGAIN, ONCE
 from tests.chaos.outcome import Fault, Outcome
@@ -74,28 +75,28 @@ async def before_the_ending(world: World, chance: random.Random) -> Victim:
 async def _at_model_gate(world: World, *, before: int, after: int) -> Victim:
     gate = f"gate-{uuid.uuid4().hex}"
     session = await world.open()
-    run_id = await session.ask(gated(gate, before=before, after=after))
-    try:
+    with contextlib.ExitStack() as otherwise:
+        let_go = partial(world.model.open, gate, math.inf)
+        otherwise.callback(let_go)
+        run_id = await session.ask(gated(gate, before=before, after=after))
         await world.model.at(gate, timeout=REACH_SECONDS)
         worker = await world.worker_of(run_id)
-    except (Gone, TimeoutError):
-        world.model.open(gate, math.inf)
-        raise
-    return Victim(session, run_id, worker, lambda: world.model.open(gate, math.inf))
+        otherwise.pop_all()
+    return Victim(session, run_id, worker, let_go)
 
 
 async def _at_tool_gate(world: World, chance: random.Random, where: str) -> Victim:
     gate = f"gate-{uuid.uuid4().hex}"
     session = await world.open()
     tool = chance.choice((ONCE, AGAIN))
-    run_id = await session.ask(booking(session.id, (tool, {where: gate}), (AGAIN, {}), count=5, pace=0))
-    try:
+    with contextlib.ExitStack() as otherwise:
+        let_go = partial(world.gates.open, gate)
+        otherwise.callback(let_go)
+        run_id = await session.ask(booking(session.id, (tool, {where: gate}), (AGAIN, {}), count=5, pace=0))
         async with asyncio.timeout(REACH_SECONDS):
             worker = world.worker_by_pid(await world.gates.at(gate))
-    except (Gone, TimeoutError):
-        world.gates.open(gate)
-        raise
-    return Victim(session, run_id, worker, lambda: world.gates.open(gate))
+        otherwise.pop_all()
+    return Victim(session, run_id, worker, let_go)
 
 
 MOMENTS: dict[str, Moment] = {

@@ -7,11 +7,14 @@ import contextlib
 import itertools
 import json
 import random
+import signal
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
+
+import psycopg
 
 from tests.chaos import ledger, lossy
 from tests.chaos.checker import Violation, check
@@ -140,6 +143,15 @@ class World:
                 return
         raise DiedEarly(f"a process did not start {STARTS} times:\n{process.output()[-3000:]}")
 
+    async def replace(self, process: Process) -> int:
+        """Ask a process to end, and start it again; returns its exit code, that of a kill where it did not end."""
+        try:
+            code = await asyncio.to_thread(process.term)
+        except DiedEarly:
+            code = -signal.SIGKILL
+        await self.start_again(process)
+        return code
+
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._restarting.add(task)
@@ -161,9 +173,18 @@ class World:
             await asyncio.sleep(0.1)
         return chance.choice(ready)
 
+    async def query(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        """Read the database, past the relay; waits for it where it is away."""
+        async with asyncio.timeout(LIVE_SECONDS):
+            while True:
+                try:
+                    return await asyncio.to_thread(self.stack.query, sql, *values)
+                except psycopg.OperationalError:
+                    await asyncio.sleep(0.1)
+
     async def worker_of(self, run_id: str) -> Worker:
         """The worker that drives the run. Raises `Gone` where that has just ended."""
-        rows = await asyncio.to_thread(self.stack.query, "SELECT worker FROM chat_run WHERE id = %s", run_id)
+        rows = await self.query("SELECT worker FROM chat_run WHERE id = %s", run_id)
         return _only(worker for worker in self._there() if worker.name == rows[0]["worker"])
 
     def worker_by_pid(self, pid: int) -> Worker:
