@@ -44,7 +44,8 @@ async def chaos(options: argparse.Namespace, folder: Path) -> int:
         stack.postgres.start()
         await asyncio.to_thread(prepare, stack.env)
         await world.start(webs=options.webs, workers=options.workers)
-        planned = schedule(options.seed, options.faults, kinds(frozen_seconds=options.frozen))
+        found = [kind for kind in kinds(frozen_seconds=options.frozen) if options.only in kind.name]
+        planned = schedule(options.seed, options.faults, found)
         for reason in left_out():
             say(f"Left out: {reason}")
         run = Run(world, options.seed, options.speakers, options.batch, say)

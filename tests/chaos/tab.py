@@ -98,6 +98,9 @@ class LoggedTab(LiveTab):
         return client_id in self.answers or self._has_lost(socket)
 
     def _has_lost(self, socket: Socket) -> bool:
+        if self._task.done():
+            self._task.result()
+            raise AssertionError(f"the tab was told not to come back: {self.close_codes}")
         return self.socket is not socket or not socket.is_open
 
     async def close(self) -> None:
