@@ -74,6 +74,7 @@ def main() -> int:
     parser.add_argument("--webs", type=int, default=2, help="web servers (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=3, help="workers (default: %(default)s)")
     parser.add_argument("--frozen", type=float, default=30, help="seconds that Redis is frozen (default: %(default)s)")
+    parser.add_argument("--only", default="", help="kinds whose names have this in them (default: all)")
     parser.add_argument(
         "--keep", action="store_true", help="keep the folder with data and logs also where nothing broke"
     )
