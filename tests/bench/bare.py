@@ -13,7 +13,7 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import django
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -21,6 +21,9 @@ from channels.routing import ProtocolTypeRouter
 
 from tests.bench.tokens import LENGTH, token
 from tests.parts.child import Child
+
+if TYPE_CHECKING:
+    from reasoning_site.server import SiteServer
 
 START_SECONDS = 30
 TOP = Path(__file__).resolve().parents[2]
@@ -81,10 +84,15 @@ def serve() -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "reasoning_site.settings"
     django.setup()
     # Not before: it reads the settings.
-    from reasoning_site.server import SiteServer
+    from reasoning_site import server
 
     application: Any = ProtocolTypeRouter({"websocket": BareConsumer.as_asgi()})
-    SiteServer(application, host="127.0.0.1", port=0, ready=lambda server: print(f"port={server.port}")).run()
+    server.SiteServer(application, host="127.0.0.1", port=0, ready=_tell).run()
+
+
+def _tell(server: SiteServer) -> None:
+    sys.stdout.write(f"port={server.port}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

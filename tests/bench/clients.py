@@ -76,7 +76,7 @@ class Tab:
         self._live: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._answer = Answer(0)
-        self._run: str | None = None
+        self._attempt = 1
         self._frames = self._acknowledged = 0
         self._ack: asyncio.TimerHandle | None = None
         self._beat = self._loop.call_later(random.uniform(0, HEARTBEAT_SECONDS), self._send_heartbeat)
@@ -89,7 +89,7 @@ class Tab:
     async def ask(self, count: int, rate: float) -> Answer:
         self._answer = Answer(count)
         self._ended = self._loop.create_future()
-        self._run = None
+        self._attempt = 1
         self.wire.send(json.dumps({"type": "chat", "payload": {"message": question(count, rate)}}))
         await self._unless_closed(self._ended)
         return self._answer
@@ -101,7 +101,8 @@ class Tab:
         self.wire.close()
 
     async def _unless_closed(self, wanted: asyncio.Future[None]) -> None:
-        await asyncio.wait([wanted, self.wire.closed], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [wanted, self.wire.closed]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not wanted.done():
             raise ConnectionError(f"the server closed the socket with {self.wire.closed.result()}")
         wanted.result()
@@ -121,14 +122,15 @@ class Tab:
                 self.wire.send(json.dumps({"type": "resume", "after": data["head"], "epoch": data["epoch"]}))
             case "resumed":
                 self._live.set_result(None)
-            case "accepted":
-                self._run = data["run_id"] if "run_id" in data else frame["run_id"]
             case "reasoning_delta":
+                if data["attempt"] != self._attempt:
+                    # What an earlier attempt had said is void, and is said anew.
+                    self._attempt = data["attempt"]
+                    self._answer.pieces.clear()
                 self._answer.pieces.append((now, data["offset"], data["content"]))
             case "reasoning_step" if data["type"] == "final_answer":
                 self._answer.recorded = (now, data["content"])
             case "reasoning_complete":
-                self._answer.ended_at = now
                 if data["state"] != "completed":
                     self._ended.set_exception(AssertionError(f"the run ended otherwise: {text_of(frame)}"))
                 else:

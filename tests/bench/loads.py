@@ -12,7 +12,6 @@ from tests.bench.meter import Meter, resident_bytes
 from tests.bench.places import Place
 from tests.bench.tokens import Reading, percentile
 
-SETTLE_SECONDS = 2.0
 # The name under which our own processes are metered.
 OURS = "ours"
 
@@ -42,6 +41,7 @@ class Cost:
     tokens: int
     lost: int
     doubled: int
+    held_back: int
 
     @property
     def ours(self) -> float:
@@ -57,14 +57,13 @@ _names = itertools.count(1)
 
 def put(load: Load, place: Place, clients: Assistant) -> Cost:
     """Put the load on a place."""
-    batches: list[list[Reading]] = []
     names = []
     for _ in range(load.batches):
         names.append(f"load-{next(_names)}")
         clients.call("open", name=names[-1], addresses=place.addresses(load.tabs), bare=place.is_bare)
     with Meter({OURS: place.ours()}, place.beside) as meter:
-        for name in names:
-            batches.append(clients.call("ask", name=name, count=load.count, rate=load.rate, spread=load.spread))
+        asked = {"count": load.count, "rate": load.rate, "spread": load.spread}
+        batches: list[list[Reading]] = [clients.call("ask", name=name, **asked) for name in names]
     for name in names:
         clients.call("close", name=name)
     return _cost(batches, meter)
@@ -105,6 +104,7 @@ def _cost(batches: Sequence[Sequence[Reading]], meter: Meter) -> Cost:
         tokens=sum(len(reading.arrivals) for reading in every),
         lost=sum(reading.lost for reading in every),
         doubled=sum(reading.doubled for reading in every),
+        held_back=sum(reading.held_back for reading in every),
     )
 
 
@@ -121,18 +121,19 @@ class Idle:
 class IdleSockets:
     """Opens them; they stay until `close`."""
 
-    def __init__(self, count: int, place: Place, clients: Assistant, *, watch_seconds: float = 0.0) -> None:
+    def __init__(self, count: int, place: Place, clients: Assistant, *, watch_seconds: float) -> None:
         self._clients = clients
         self._name = f"idle-{next(_names)}"
         before = resident_bytes(place.webs())
         clients.call("open", name=self._name, addresses=place.addresses(count), bare=place.is_bare)
-        time.sleep(SETTLE_SECONDS)
+        # What they do when they are new is over by half of the time.
+        time.sleep(watch_seconds / 2)
         memory = (resident_bytes(place.webs()) - before) / 1024 / count
         with Meter({OURS: place.ours()}) as meter:
             began = time.monotonic()
-            time.sleep(watch_seconds)
+            time.sleep(watch_seconds / 2)
             ended = time.monotonic()
-        upkeep = meter.spent(began, ended)[OURS] / (ended - began)
+        upkeep = meter.spent(began, ended)[OURS] / max(ended - began, 1e-9)
         self.found = Idle(memory=memory, upkeep=upkeep)
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ class Thinkers:
             await asyncio.sleep(spread * number / runs)
             arrivals: list[float] = []
             await stream(question(count, rate), arrivals)
-            return Reading(lost=count - len(arrivals), doubled=0, arrivals=arrivals, delays=[])
+            return Reading(lost=count - len(arrivals), doubled=0, held_back=0, arrivals=arrivals, delays=[])
 
         return list(await asyncio.gather(*(think_one(number) for number in range(runs))))
 
@@ -55,5 +55,4 @@ class Thinkers:
 
     async def _ask_model(self, message: str, arrivals: list[float]) -> None:
         async for chunk in self._model.astream(message):
-            if chunk.content:
-                arrivals.append(time.monotonic())
+            arrivals += [time.monotonic()] if chunk.content else []

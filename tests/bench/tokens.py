@@ -33,57 +33,66 @@ def read(text: str) -> list[tuple[int, int]]:
 
 @dataclass(slots=True)
 class Answer:
-    """One answer as a client got it: pieces as they came (arrival, offset, text), and the recorded text at the end."""
+    """One answer as a client got it: pieces as they came (arrival, offset, text), and the recorded text (arrival, text)."""
 
     count: int
     pieces: list[tuple[float, int, str]] = field(default_factory=list)
     recorded: tuple[float, str] | None = None
-    ended_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What an answer comes to. `arrivals` are the moments at which its tokens were first there, in their order, `delays` the
-    seconds that each had been on its way.
+    seconds that each had been on its way; `held_back` of them came with the recorded text and in no piece.
     """
 
     lost: int
     doubled: int
+    held_back: int
     arrivals: list[float]
     delays: list[float]
 
 
 def judge(answer: Answer) -> Reading:
-    """Look every token up: in the pieces as they came, and in the recorded text, which has to have them all once more.
+    """Look every token up in the pieces, and where there is a recorded text, in that, too.
 
-    What was not told in a piece before its step was recorded has arrived with the step. Whatever is not as it should be
-    counts as lost or doubled, be it in the pieces, in the recorded text, or because both differ.
+    Lost is what the client does not have in the end; doubled is what came twice in the pieces, stands twice in the recorded
+    text or in a wrong place, or was never asked for.
     """
+    arrivals: list[float] = []
+    delays: list[float] = []
+
+    def take(arrival: float, text: str, seen: Counter[int], known: Counter[int]) -> None:
+        for number, time in read(text):
+            if not seen[number] and not known[number]:
+                arrivals.append(arrival)
+                delays.append(_seconds_since(time, arrival))
+            seen[number] += 1
+
     told: Counter[int] = Counter()
-    arrivals, delays = [], []
-    holes = 0
-    expected = 0
-    for arrival, offset, text in answer.pieces:
-        holes += max(0, offset - expected) // LENGTH
-        expected = offset + len(text)
-        for number, time in read(text):
-            if not told[number]:
-                arrivals.append(arrival)
-                delays.append(_seconds_since(time, arrival))
-            told[number] += 1
     recorded: Counter[int] = Counter()
+    misplaced = 0
+    for arrival, offset, text in answer.pieces:
+        take(arrival, text, told, told)
+        misplaced += _misplaced(text, offset // LENGTH)
+    in_pieces = len(arrivals)
     if answer.recorded is not None:
-        arrival, text = answer.recorded
-        for number, time in read(text):
-            if not told[number] and not recorded[number]:
-                arrivals.append(arrival)
-                delays.append(_seconds_since(time, arrival))
-            recorded[number] += 1
-    whole = recorded if answer.recorded is not None else told
-    lost = holes + sum(not whole[number] for number in range(answer.count))
-    doubled = sum(times - 1 for counted in (told, recorded) for times in counted.values() if times > 1)
-    strangers = sum(number >= answer.count for number in (told | recorded))
-    return Reading(lost=lost, doubled=doubled + strangers, arrivals=arrivals, delays=delays)
+        take(*answer.recorded, recorded, told)
+        misplaced += _misplaced(answer.recorded[1], 0)
+    final = told if answer.recorded is None else recorded
+    doubled = sum(times - 1 for seen in (told, recorded) for times in seen.values() if times > 1)
+    strangers = sum(number >= answer.count for number in told | recorded)
+    return Reading(
+        lost=sum(not final[number] for number in range(answer.count)),
+        doubled=doubled + strangers + misplaced,
+        held_back=len(arrivals) - in_pieces,
+        arrivals=arrivals,
+        delays=delays,
+    )
+
+
+def _misplaced(text: str, first: int) -> int:
+    return sum(number != first + at for at, (number, _) in enumerate(read(text)))
 
 
 def _seconds_since(time: int, now: float) -> float:

@@ -27,7 +27,7 @@ class Wire(asyncio.Protocol):
     async def open(self, address: str, *, cookie: str = "", origin: str = "") -> None:
         """Connect to a `ws://` address. Raises `Refused`."""
         parts = urlsplit(address)
-        await asyncio.get_running_loop().create_connection(lambda: self, parts.hostname, parts.port)
+        await asyncio.get_running_loop().create_connection(lambda: self, parts.hostname or "", parts.port or 80)
         lines = [
             f"GET {parts.path or '/'} HTTP/1.1",
             f"Host: {parts.netloc}",
