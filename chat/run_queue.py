@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import CharField, Exists, OuterRef
 from django.db.models.functions import Cast
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 TASK = "chat.drive"
+# A worker needs a moment between a run's end and that of its job.
+FORGET_SECONDS = 30
+FORGET_ENDED = """
+DELETE FROM procrastinate_jobs job USING chat_run run
+WHERE job.task_name = %s AND job.status = 'doing' AND run.id = job.queueing_lock::uuid
+AND run.ended_at < now() - make_interval(secs => %s)
+"""
 
 
 def enqueue(run_id: str, *, agent: str) -> bool:
@@ -54,9 +61,14 @@ def enqueue_unfinished(run_id: str) -> None:
 
 @transaction.atomic
 def enqueue_forgotten() -> int:
-    """Queue the runs that may begin and are not queued: their worker died between taking and starting them. Returns how many."""
+    """Queue the runs that may begin and are not queued: their worker died between taking and starting them. Returns how many.
+
+    And remove the jobs of runs that are over: where the database was away when a job was done, it would stay under way for ever.
+    """
     from procrastinate.contrib.django.models import ProcrastinateJob
 
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET_ENDED, [TASK, FORGET_SECONDS])
     jobs = ProcrastinateJob.objects.filter(status="todo", queueing_lock=Cast(OuterRef("pk"), CharField()))
     forgotten = first_waiting().exclude(Exists(jobs))
     return sum(enqueue(str(pk), agent=agent) for pk, agent in forgotten.values_list("pk", "agent"))

@@ -21,6 +21,7 @@ FRAME_TYPES = {
 }
 # Said when the database could not be asked: whether the message was recorded, the client learns by sending it again.
 UNDECIDED = ("not_saved",)
+LOST = ("lost", "outcome_unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +217,13 @@ def one_ending_for_each_run(evidence: Evidence) -> Iterator[str]:
             yield f"run {run.id} is {run.state}, but its ending says {ends[0].data['state']}"
 
 
+def runs_fail_only_with_their_process(evidence: Evidence) -> Iterator[str]:
+    """The model and the tools are never at fault here: what fails is lost with its processes, or in the middle of a tool."""
+    for row in evidence.events:
+        if row.type == "run_end" and row.data["state"] == "failed" and row.data.get("code") not in LOST:
+            yield f"run {row.run_id} failed of itself: {row.data.get('code')}, {row.data.get('message')}"
+
+
 def one_active_run_in_a_session(evidence: Evidence) -> Iterator[str]:
     """Runs follow one another, in the order of their messages."""
     active: str | None = None
@@ -355,6 +363,7 @@ PROMISES: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     every_tab_equals_the_database,
     one_run_for_each_accepted_message,
     one_ending_for_each_run,
+    runs_fail_only_with_their_process,
     one_active_run_in_a_session,
     no_write_by_an_old_attempt,
     each_step_once,

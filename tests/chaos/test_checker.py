@@ -350,6 +350,14 @@ def an_ending_that_says_something_else() -> Evidence:
     return evidence(alter)
 
 
+def a_run_that_broke_off() -> Evidence:
+    def alter(rows: list[EventRow]) -> None:
+        rows[8] = replace(rows[8], data={"state": "failed", "code": "internal"})
+
+    clean = evidence(alter)
+    return replace(clean, runs=[replace(clean.runs[0], state="failed"), clean.runs[1]])
+
+
 def two_runs_at_once() -> Evidence:
     def swap(rows: list[EventRow]) -> None:
         rows[8], rows[9] = replace(rows[9], seq=9), replace(rows[8], seq=10)
@@ -459,6 +467,7 @@ def a_draft_that_differs_between_tabs() -> Evidence:
         (a_run_without_an_ending, "one ending for each run"),
         (a_run_that_goes_on_after_its_ending, "one ending for each run"),
         (an_ending_that_says_something_else, "one ending for each run"),
+        (a_run_that_broke_off, "runs fail only with their process"),
         (two_runs_at_once, "one active run in a session"),
         (an_old_attempts_write, "no write by an old attempt"),
         (an_attempt_left_out, "no write by an old attempt"),
@@ -492,3 +501,12 @@ def test_a_message_that_could_not_be_saved_may_have_been() -> None:
     index = [number for number, entry in enumerate(entries) if entry.frame["type"] == "accepted"][1]
     entries[index] = replace(entries[index], frame=unsure)
     assert check(replace(clean, tabs=[replace(clean.tabs[0], entries=entries), clean.tabs[1]])) == []
+
+
+@pytest.mark.parametrize("code", ["lost", "outcome_unknown"])
+def test_a_run_may_fail_with_its_process(code: str) -> None:
+    def alter(rows: list[EventRow]) -> None:
+        rows[8] = replace(rows[8], data={"state": "failed", "code": code})
+
+    clean = evidence(alter)
+    assert check(replace(clean, runs=[replace(clean.runs[0], state="failed"), clean.runs[1]])) == []

@@ -17,7 +17,7 @@ END_SECONDS = 20
 
 
 class Process(Part):
-    """A command of `manage.py` that has started once it has written a line with `ready`."""
+    """A command of `manage.py` that has started once it has written a line with `ready`. `env` is that of its next start."""
 
     _child: Child
     _end_seconds: float = END_SECONDS
@@ -26,7 +26,7 @@ class Process(Part):
         self.log = log
         self._words = [sys.executable, str(TOP / "manage.py"), *words]
         self._ready = ready
-        self._env = dict(env)
+        self.env = dict(env)
         self.begin()
 
     def start(self) -> None:
@@ -35,7 +35,7 @@ class Process(Part):
 
     def begin(self) -> None:
         """As `start`, without waiting."""
-        self._child = Child(self._words, log=self.log, env=self._env, cwd=TOP)
+        self._child = Child(self._words, log=self.log, env=self.env, cwd=TOP)
 
     def wait_until_ready(self) -> None:
         """Returns when it is ready. Raises `DiedEarly`, with its output, where it does not get there."""

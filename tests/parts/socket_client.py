@@ -55,6 +55,7 @@ class Socket:
         self.connection = connection
         self.frames: list[Frame] = []
         self.on_frame: Callable[[Frame], None] = lambda frame: None
+        self.on_send: Callable[[Frame], None] = lambda frame: None
         self._acknowledging = acknowledging
         self._acknowledged = 0
         self._bytes = 0
@@ -66,7 +67,9 @@ class Socket:
 
     async def send(self, kind: str, **fields: Any) -> None:
         """One command, as `{"type": kind, **fields}`."""
-        await self.connection.send(json.dumps({"type": kind, **fields}))
+        command = {"type": kind, **fields}
+        self.on_send(command)
+        await self.connection.send(json.dumps(command))
 
     async def send_raw(self, message: str | bytes) -> None:
         """Whatever a client of somebody else's might send."""
@@ -119,6 +122,10 @@ class Socket:
     @property
     def is_open(self) -> bool:
         return not self._reader.done()
+
+    @property
+    def is_reading(self) -> bool:
+        return self._reading.is_set()
 
     @contextlib.asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
@@ -345,10 +352,11 @@ class LiveTab:
             try:
                 socket = await open_socket(door, self._user, self.session_id)
             except (OSError, InvalidStatus, ConnectionClosed, TimeoutError, EOFError):
+                self._lost()
                 await asyncio.sleep(self._retry)
                 continue
             self._owed = asyncio.Queue()
-            socket.on_frame = self._took
+            socket.on_frame, socket.on_send = self._took, self._sent
             self.socket = socket
             paying = asyncio.create_task(self._pay(socket, self._owed))
             try:
@@ -361,6 +369,7 @@ class LiveTab:
                 self._changed.notify_all()
             if COME_BACK_BELOW <= self.close_codes[-1] < 5000:
                 return
+            self._lost()
             await asyncio.sleep(self._retry)
 
     def _took(self, frame: Frame) -> None:
@@ -368,6 +377,12 @@ class LiveTab:
         for command in self.tab.apply(frame):
             self._owed.put_nowait(command)
         self._owed.put_nowait({})
+
+    def _sent(self, command: Frame) -> None:
+        """A command goes out, for those who keep a log."""
+
+    def _lost(self) -> None:
+        """The socket is gone or could not be opened, for those who wait longer each time."""
 
     async def _pay(self, socket: Socket, owed: asyncio.Queue[Frame]) -> None:
         """Send what the reducer asked for, and let those who wait look at the tab again."""

@@ -229,6 +229,44 @@ async def test_a_database_that_restarts_or_hangs_costs_a_run_nothing(
         assert (run["state"], run["attempt"], run["losses"]) == ("completed", 1, 0)
 
 
+async def test_a_job_whose_end_was_not_recorded_is_forgotten(new_stack: NewStack, model_server: ModelServer) -> None:
+    """A database that is away just when a job is done leaves it under way; a minute after its run has ended it is gone. The job
+    of a run that has only just ended is its worker's.
+    """
+    stack = new_stack(workers=1, **QUICK)
+    user = stack.new_user()
+    async with open_tab(stack, user, "s") as tab:
+        ids = []
+        for _ in range(2):
+            ids.append(await tab.say(f"script:{model_server.script([Text('ok')])}"))
+            await tab.until_ended(ids[-1])
+    stack.query("UPDATE chat_run SET ended_at = ended_at - interval '1 minute' WHERE id = %s", ids[0])
+    for run_id in ids:
+        stack.query(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock, args, status)"
+            " VALUES ('other', 'chat.drive', %s, '{}', 'doing')",
+            run_id,
+        )
+    async with asyncio.timeout(20):
+        while len(left := stack.query("SELECT queueing_lock FROM procrastinate_jobs")) > 1:  # noqa: ASYNC110 - the database tells nobody
+            await asyncio.sleep(0.05)
+    assert [row["queueing_lock"] for row in left] == [ids[1]]
+
+
+@pytest.mark.parametrize("fault", ["hangs", "is gone"])
+async def test_a_worker_that_is_told_to_end_ends_also_while_the_database_is_away(
+    new_stack: NewStack, fault: str
+) -> None:
+    """It can hand nothing over then; its runs are found by their leases. Killing it would be the operator's only other way."""
+    stack = new_stack(webs=1, workers=2, **QUICK, DATABASE_SECONDS="1", GRACE_SECONDS="1")
+    if fault == "hangs":
+        stack.postgres.pause()
+    else:
+        stack.postgres.stop()
+    codes = await asyncio.gather(*(asyncio.to_thread(worker.term) for worker in stack.workers))
+    assert codes == [0, 0]
+
+
 def test_a_worker_without_postgresql_says_what_it_needs(new_site: NewSite) -> None:
     """Not a traceback: the variable to set, and that none is needed."""
     with pytest.raises(DiedEarly, match="set DATABASE_URL") as refused:

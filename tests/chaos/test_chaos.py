@@ -1,0 +1,45 @@
+"""A short chaos: each kind of fault once, on the whole stack, and every promise kept."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.run import Run
+from tests.chaos.schedule import kinds, schedule
+from tests.chaos.world import World
+from tests.parts.model_server import ModelServer
+from tests.parts.stack import Stack
+
+SEED = 20261124
+ENVIRONMENT = {
+    "LEASE_SECONDS": "1.5",
+    "GRACE_SECONDS": "2",
+    "UNACKNOWLEDGED_BYTES": "65536",
+    "SLOW_SECONDS": "1",
+    "HEARTBEAT_SECONDS": "2",
+    "FRAMES_PER_SECOND": "50",
+}
+
+
+@pytest.mark.timeout(300)
+async def test_each_kind_of_fault_once(stack_template: Path, model_server: ModelServer, tmp_path: Path) -> None:
+    """Workers, web servers, Redis, PostgreSQL, networks and clocks fail under a small load: nothing is lost, nothing twice."""
+    folder = tmp_path / "stack"
+    shutil.copytree(stack_template, folder)
+    stack = Stack(folder, ENVIRONMENT)
+    world = World(stack, model_server, tmp_path, haste=4)
+    said: list[str] = []
+    try:
+        await world.start(webs=2, workers=3)
+        planned = schedule(SEED, len(found := kinds(frozen_seconds=2)), found)
+        run = Run(world, SEED, speakers=2, batch=len(planned), say=said.append)
+        await run.through(planned, until=time.monotonic() + 240)
+    finally:
+        await world.close()
+        stack.close()
+    assert [str(violation) for violation in run.violations] == [], "\n".join(said)
+    assert len(run.done) == len(planned)
