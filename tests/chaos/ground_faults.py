@@ -162,7 +162,6 @@ SELECT count(*) FROM chat_run WHERE state = 'failed' AND ended_at > %s
 
 async def rolling_restart(world: World, chance: random.Random) -> Outcome:
     """Each web server and each worker is asked to end and started again, one after the other. No answer breaks."""
-    codes = []
     async with world.workers_free, world.webs_free, world.redis_free, world.postgres_free, world.felt():
         await world.until_complete()
         # What earlier faults broke has come to its end by now.
@@ -170,8 +169,7 @@ async def rolling_restart(world: World, chance: random.Random) -> Outcome:
         (since,) = await world.query("SELECT now() AS now")
         processes: list[Process] = [*world.stack.webs, *world.stack.workers]
         chance.shuffle(processes)
-        for process in processes:
-            codes.append(await world.replace(process))
+        codes = [await world.replace(process) for process in processes]
         seconds = await world.until_alive()
         (broken,) = await world.query(BROKEN, since["now"])
     said = [f"exit codes {codes}"] if any(codes) else []
