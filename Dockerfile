@@ -7,7 +7,6 @@ COPY requirements.txt .
 RUN python -m venv --without-pip /venv \
     && python -m pip --python /venv/bin/python --disable-pip-version-check install \
         --quiet --no-cache-dir --no-compile --require-hashes -r requirements.txt \
-    && rm requirements.txt \
     && find /venv/lib -type d \( -name tests -o -path '*/twisted/*' -name test \) -prune -exec rm -r {} + \
     && find /venv/lib -name '*.po' -delete \
     && (python -m compileall -qq -j 0 --invalidation-mode unchecked-hash /venv/lib || true)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Self
 
 import openai
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
@@ -11,7 +11,8 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai.chat_models.base import BaseChatOpenAI
-from pydantic import PrivateAttr, SecretStr
+from openai.types.chat import ChatCompletionChunk
+from pydantic import PrivateAttr, SecretStr, model_validator
 
 from agents.model_choice import AUTO, ModelError
 
@@ -38,6 +39,20 @@ class OpenAICompatibleChat(BaseChatOpenAI):
     @property
     def _llm_type(self) -> str:
         return "openai-compatible-chat"
+
+    @model_validator(mode="after")
+    def _take_chunks_as_they_come(self) -> Self:
+        """The SDK makes a model of each chunk of a stream, and LangChain, which takes both, a dictionary of that again: a third
+        of what a token costs. Here it stays the dictionary that it was.
+        """
+        client = self.root_async_client
+        as_model = client._process_response_data
+
+        def process(*, data: object, cast_to: object, response: object) -> object:
+            return data if cast_to is ChatCompletionChunk else as_model(data=data, cast_to=cast_to, response=response)
+
+        client._process_response_data = process
+        return self
 
     async def _astream(
         self,
@@ -84,6 +99,10 @@ class OpenAICompatibleChat(BaseChatOpenAI):
     def _convert_chunk_to_generation_chunk(
         self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
     ) -> ChatGenerationChunk | None:
+        for choice in chunk.get("choices") or ():
+            # LangChain relies on these; not every server sends them.
+            for call in (choice.setdefault("delta", None) or {}).get("tool_calls") or ():
+                call.setdefault("index", None)
         generation = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
         if generation is not None and (choices := chunk.get("choices")):
             self._keep_reasoning(choices[0].get("delta") or {}, generation.message)

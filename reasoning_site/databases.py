@@ -65,6 +65,8 @@ def _sqlite(path: Path) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": path,
+        # To open a file anew for each query costs twice as much as the query; no server could have closed it meanwhile.
+        "CONN_MAX_AGE": None,
         # A transaction takes its write lock when it begins: one that reads first and writes later would fail with
         # "database is locked" as soon as two run at once.
         "OPTIONS": {

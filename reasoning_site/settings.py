@@ -196,7 +196,7 @@ CHANNEL_LAYERS = {
         "CONFIG": {"hosts": redis_hosts(REDIS_URL, seconds=LAYER_SECONDS), "prefix": "glassbox"},
     }
     if REDIS_URL
-    else {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 10_000}}
+    else {"BACKEND": "reasoning_site.memory_layer.MemoryLayer", "CONFIG": {"capacity": 10_000}}
 }
 SIGN_IN_BACKEND = "django.contrib.auth.backends.ModelBackend"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", SIGN_IN_BACKEND]

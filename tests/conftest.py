@@ -45,4 +45,6 @@ def pytest_configure() -> None:
     settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     # A file, as in production: in memory all threads would share one connection's cache and its locks.
+    # Tests change how long a connection waits: those that were open before would not hear of it.
+    settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
     settings.DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "in_process.sqlite3")}

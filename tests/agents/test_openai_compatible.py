@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
+from openai.types.chat import ChatCompletionChunk
 
 from agents.llm import chat_model
 from agents.model_choice import ModelError
@@ -76,6 +77,32 @@ async def test_parallel_tool_calls_are_put_together_from_their_fragments(
     assert joined.text == "Let me see."
     assert "".join(blocks(chunks, "text")) == "Let me see.", "no part of a tool call is taken for text"
     assert len({chunk.id for chunk in chunks}) == 1
+
+
+async def test_a_tool_call_without_an_index_is_a_tool_call(model_server: ModelServer, model: BaseChatModel) -> None:
+    """Some servers send each call whole, and no index with it."""
+    call = {"id": "a", "type": "function", "function": {"name": "calculator", "arguments": '{"expression": "6*7"}'}}
+    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    sent = {**chunk, "choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}
+    without_delta = {**chunk, "choices": [{"index": 0, "finish_reason": None}]}
+    name = model_server.script(
+        [*(Garbage(f"data: {json.dumps(event)}\n\n".encode()) for event in (without_delta, sent))]
+    )
+    _, joined = await streamed(model, name)
+    assert [(call["id"], call["name"], call["args"]) for call in joined.tool_calls] == [
+        ("a", "calculator", {"expression": "6*7"})
+    ]
+
+
+async def test_a_chunk_is_not_made_a_model_of_on_its_way(
+    model_server: ModelServer, model: BaseChatModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be the dearest part of a token's way. The SDK's door for it is not public: this says when it has moved."""
+    made: list[object] = []
+    monkeypatch.setattr(ChatCompletionChunk, "construct", lambda *_, **values: made.append(values))
+    _, joined = await streamed(model, model_server.script([Text(["Fi", "ne."])]))
+    assert joined.text == "Fine."
+    assert made == []
 
 
 async def test_usage_said_more_than_once_is_not_added_up(model_server: ModelServer, model: BaseChatModel) -> None:
