@@ -213,6 +213,6 @@ async def test_calls_of_one_id_are_told_apart(inside: InProcessSite, settings: A
     tab = await inside.tab(await query(lambda: Run.objects.get().session.owner))
     await tab.until_ended(run_id)
     assert (payments, model.asked) == ([], [])
-    result, error = [f["data"] for f in tab.tab.transcript() if f["type"] == "reasoning_step"][-2:]
+    result = [f["data"] for f in tab.tab.transcript() if f["type"] == "reasoning_step"][-2]
     assert (result["type"], result["iteration"], result["code"]) == ("tool_result", 2, FailureCode.OUTCOME_UNKNOWN)
     assert tab.tab.runs[run_id].state == "failed"
