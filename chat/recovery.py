@@ -75,12 +75,7 @@ def _only_ending(run: Run, steps: list[Step]) -> Callable[[], list[Recorded]] | 
         return partial(runs.end, run, state=RunState.STOPPED, steps=())
     last = steps[-1] if steps else None
     number, iteration = (last.number, last.iteration) if last else (0, 0)
-    answered = {step.call_id for step in steps if step.type is StepType.TOOL_RESULT}
-    unsafe = [
-        step
-        for step in steps
-        if step.type is StepType.TOOL_USE and step.call_id not in answered and not is_safe_to_repeat(step.tool_name)
-    ]
+    unsafe = [step for step in _unanswered(steps) if not is_safe_to_repeat(step.tool_name)]
     results = [
         Step(
             number=number + index,
@@ -110,3 +105,16 @@ def _only_ending(run: Run, steps: list[Step]) -> Callable[[], list[Recorded]] | 
         return None
     error = Step(number=number + len(results) + 1, type=StepType.ERROR, content=message, iteration=iteration, code=code)
     return partial(runs.end, run, state=RunState.FAILED, steps=[*results, error], code=code, message=message)
+
+
+def _unanswered(steps: list[Step]) -> list[Step]:
+    """The calls of tools without a result. Each result answers one call: a model may give the same id to several."""
+    waiting: list[Step] = []
+    for step in steps:
+        if step.type is StepType.TOOL_USE:
+            waiting.append(step)
+        elif step.type is StepType.TOOL_RESULT:
+            calls = [use for use in waiting if (use.iteration, use.call_id) == (step.iteration, step.call_id)]
+            if calls:
+                waiting.remove(calls[0])
+    return waiting
