@@ -44,9 +44,11 @@ def of_driver(session_id: int) -> str:
     return f"driver.{session_id}"
 
 
-async def tell_draft(session_id: int, text: str, at: float) -> None:
-    """Send a delta to everyone who watches; `at` is the wall clock's time when its oldest token came."""
-    await tell(of_session(session_id), {"type": "draft", "text": text, "at": at})
+async def tell_draft(session_id: int, text: str, at: float) -> bool:
+    """Send a delta to everyone who watches; `at` is the wall clock's time when its oldest token came. False where the layer
+    failed or was too slow.
+    """
+    return await tell(of_session(session_id), {"type": "draft", "text": text, "at": at})
 
 
 async def tell(group: str, message: dict[str, Any]) -> bool:
@@ -79,7 +81,8 @@ async def layer_answers() -> bool:
 
 def losses() -> int:
     """How often the layer failed in this process so far: when it has grown, something may have gone unannounced."""
-    return _losses
+    interruptions: int = getattr(get_channel_layer(), "interruptions", 0)
+    return _losses + interruptions
 
 
 async def _attempt(what: str, call: Coroutine[Any, Any, None]) -> bool:

@@ -44,6 +44,11 @@ class ChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]  # channels_r
         layer._shards = [Shard(shard.host, layer) for shard in layer._shards]
         return layer
 
+    @property
+    def interruptions(self) -> int:
+        """How often a connection that listens began anew: what was announced meanwhile may have been missed."""
+        return sum(shard.interruptions for layer in self._layers.values() for shard in layer._shards)
+
 
 class Shard:
     """What `channels_redis` asks of the connections to one server. See the module."""
@@ -59,6 +64,7 @@ class Shard:
         self._publisher: Redis | None = None
         self._connection: Any = None
         self._is_away = False
+        self.interruptions = 0
         self._publishing = asyncio.Lock()
         self._sending: asyncio.Timeout | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -201,6 +207,7 @@ class Shard:
     def _came_back(self) -> None:
         if self._is_away:
             logger.warning("Redis is back.")
+            self.interruptions += 1
         self._is_away = False
 
     async def _keep_beating(self, connection: Any) -> None:
