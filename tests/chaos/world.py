@@ -63,6 +63,7 @@ class World:
         self.redis_free = asyncio.Lock()
         self.postgres_free = asyncio.Lock()
         self.lossy_door: lossy.LossyDoor | None = None
+        self._turns = itertools.count()
         self._users: itertools.cycle[User] = itertools.cycle(())
         self._restarting: set[asyncio.Task[None]] = set()
 
@@ -105,7 +106,7 @@ class World:
 
     async def open(self, *doors: tuple[str, list[Door]]) -> Session:
         """A new session with a tab at each of these doors; without any, one at the proxy and one at some web server."""
-        session = Session(self, next(self._users), doors or [self.proxy(), self.some_web(random.Random(id(doors)))])
+        session = Session(self, next(self._users), doors or [self.proxy(), self._next_web()])
         self.sessions.append(session)
         return await session.opened()
 
@@ -115,6 +116,10 @@ class World:
     def some_web(self, chance: random.Random) -> tuple[str, list[Door]]:
         """One web server alone: while it is gone, so is the tab."""
         web = chance.choice(self.stack.webs)
+        return f"web:{web.port}", [web]
+
+    def _next_web(self) -> tuple[str, list[Door]]:
+        web = self.stack.webs[next(self._turns) % len(self.stack.webs)]
         return f"web:{web.port}", [web]
 
     def all_webs(self) -> tuple[str, list[Door]]:
