@@ -22,6 +22,7 @@ from tests.chaos.gatekeeper import Gatekeeper
 from tests.chaos.relay import Relay
 from tests.chaos.script import counting
 from tests.chaos.session import Session
+from tests.chaos.tab import Left, LoggedTab
 from tests.parts.child import DiedEarly
 from tests.parts.installation import User
 from tests.parts.model_server import ModelServer
@@ -219,7 +220,7 @@ class World:
             run_id = await self.canary.ask(counting(3, pace=0))
             await self.canary.tabs[0].until_ended(run_id, timeout=LIVE_SECONDS)
             live = [tab for session in self.sessions if not session.closed for tab in session.tabs if not tab.is_held]
-            await asyncio.gather(*(tab.until_current(timeout=LIVE_SECONDS) for tab in live))
+            await asyncio.gather(*map(_until_current, live))
         return time.monotonic() - began
 
     async def judge(self) -> list[Violation]:
@@ -245,6 +246,11 @@ class World:
         except TimeoutError as error:
             return [Violation("live again", session.id, f"it did not come to rest in {LIVE_SECONDS:g} s: {error}")]
         return []
+
+
+async def _until_current(tab: LoggedTab) -> None:
+    with contextlib.suppress(Left):
+        await tab.until_current(timeout=LIVE_SECONDS)
 
 
 def _is_there(process: Process) -> bool:
