@@ -13,8 +13,8 @@ from django.db import InterfaceError, InternalError, OperationalError, close_old
 
 GRACE_SECONDS = 0.3
 AGAIN_WITHIN_SECONDS = 0.5
-# PostgreSQL's words for a transaction that stood still for too long and was given up, and for a server that is not the first of
-# its cluster (any more). Both are over with the connection, like all that is an OperationalError; Django calls them internal.
+# PostgreSQL's codes for a transaction that stood still for too long and was given up, and for a server that takes no writes while
+# another one becomes the first of its cluster. Django calls both internal; they pass, as an OperationalError does.
 AWAY = ("25P03", "25006")
 
 P = ParamSpec("P")
