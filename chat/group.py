@@ -70,8 +70,11 @@ async def join(group: str, channel: str) -> bool:
 
 
 async def leave(group: str, channel: str) -> bool:
-    """Remove a channel from a group; False where the layer failed or was too slow."""
-    return await _attempt(f"leaving {group}", get_channel_layer().group_discard(group, channel))
+    """Remove a channel from a group; False where the layer failed or was too slow.
+
+    Also while it is away: nobody else will do it, and the process would go on hearing, for good, what no socket here reads.
+    """
+    return await _attempt(f"leaving {group}", get_channel_layer().group_discard(group, channel), also_while_away=True)
 
 
 async def layer_answers() -> bool:
@@ -85,9 +88,9 @@ def losses() -> int:
     return _losses + interruptions
 
 
-async def _attempt(what: str, call: Coroutine[Any, Any, None]) -> bool:
+async def _attempt(what: str, call: Coroutine[Any, Any, None], *, also_while_away: bool = False) -> bool:
     global _losses, _away_until, _is_away  # noqa: PLW0603 - of the process, as the layer is
-    if time.monotonic() < _away_until:
+    if time.monotonic() < _away_until and not also_while_away:
         call.close()
         _losses += 1
         return False
@@ -102,7 +105,8 @@ async def _attempt(what: str, call: Coroutine[Any, Any, None]) -> bool:
         _away_until = time.monotonic() + AWAY_SECONDS
         _is_away = True
         return False
-    if _is_away:
+    # Who leaves has not waited for an answer.
+    if _is_away and not also_while_away:
         logger.warning("The channel layer answers again.")
         _is_away = False
     return True
