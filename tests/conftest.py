@@ -50,7 +50,14 @@ def pytest_configure() -> None:
     # A file, as in production: in memory all threads would share one connection's cache and its locks.
     # Tests change how long a connection waits: those that were open before would not hear of it.
     settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
-    settings.DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "in_process.sqlite3"), "MIRROR": None}
+    # All of Django's own keys: of two runs beside each other it looks at them before it has filled them in.
+    settings.DATABASES["default"]["TEST"] = {
+        "NAME": str(DATA_DIR / "in_process.sqlite3"),
+        "CHARSET": None,
+        "COLLATION": None,
+        "MIGRATE": True,
+        "MIRROR": None,
+    }
 
 
 @pytest.hookimpl(wrapper=True)
