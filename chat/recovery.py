@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import DateTimeField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
 from agents.steps import FailureCode, Step, StepType
@@ -17,12 +18,25 @@ from chat import events, runs
 from chat.events import Recorded
 from chat.models import ACTIVE, EventType, Run, RunState
 
+LATE = timedelta(seconds=1)
+
 
 def abandoned(*, mine_alone: str | None = None) -> list[tuple[str, int]]:
     """Active runs, each with its attempt, whose lease has passed. Where one process alone drives runs, give its name: then
     all that it does not hold."""
     found = Run.objects.filter(_is_lost(mine_alone), state__in=ACTIVE).values_list("pk", "attempt")
     return [(str(pk), attempt) for pk, attempt in found]
+
+
+def stopped_and_abandoned(session_id: int) -> tuple[str, int] | None:
+    """The session's active run, with its attempt, where its stop is recorded and its lease has passed a while ago: whoever
+    lives and was late to renew it knows best what was said so far.
+    """
+    passed = ExpressionWrapper(Now() - LATE, output_field=DateTimeField())
+    stopped = Run.objects.filter(session_id=session_id, state__in=ACTIVE, stop_asked_at__isnull=False)
+    found = stopped.filter(Q(lease_until__lt=passed) | Q(lease_until=None))
+    row = found.values_list("pk", "attempt").first()
+    return None if row is None else (str(row[0]), row[1])
 
 
 def attempt_at(run_id: str) -> int | None:

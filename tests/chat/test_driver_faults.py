@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from channels.layers import InMemoryChannelLayer, channel_layers
 
-from chat import driver, runs
+from chat import driver, events, runs
 from chat.database import query, write
-from chat.models import ChatSession, Run
+from chat.models import ChatSession, Run, RunState
 from tests.parts.in_process import InProcessSite
 from tests.parts.scripted_model import ScriptedModel
 
@@ -112,3 +112,24 @@ async def test_the_next_run_of_a_session_stays_reachable(inside: InProcessSite, 
     await tab.until(lambda tab: any(draft.text == "Once upon" for draft in tab.runs[second].drafts.values()))
     await here.close()
     await asyncio.gather(*driving)
+
+
+async def test_an_end_that_is_committed_while_it_is_written_again(
+    inside: InProcessSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first try was cut off in its commit, and goes through while the second waits for the session: that one returns what
+    stands, to be announced, and does not take it for somebody else's.
+    """
+    session = await session_of(inside)
+    run_id = await accepted(session, "go")
+    await query(runs.claim, session.pk, worker="w", model="m")
+    lock_run = events.lock_run
+
+    def committed_meanwhile(*arguments: Any, **named: Any) -> Run:
+        monkeypatch.setattr(events, "lock_run", lock_run)
+        runs.finish(run_id, attempt=1, state=RunState.COMPLETED)
+        return lock_run(*arguments, **named)
+
+    monkeypatch.setattr(events, "lock_run", committed_meanwhile)
+    written = await query(runs.finish, run_id, attempt=1, state=RunState.COMPLETED, again=True)
+    assert written[-1].ends == run_id

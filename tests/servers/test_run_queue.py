@@ -1,4 +1,4 @@
-"""The queue and the log are one transaction, in workers too: a run that ends lets the next one begin, or neither has happened."""
+"""What the queue must not lose, and what must not wait for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.parts.model_server import ModelServer
 from tests.parts.socket_client import open_tab
 from tests.parts.stack import NewStack, Stack
 from tests.servers.test_stack import assert_all_equal
-from tests.servers.test_workers import until_text
+from tests.servers.test_workers import QUICK, until_text
 
 # Whoever waits to queue a job, and whether its transaction has written to the log.
 QUEUEING = """
@@ -51,3 +51,20 @@ async def test_a_connection_cut_while_the_next_run_is_queued(new_stack: NewStack
             await tab.until_ended(run_id)
         await assert_all_equal(stack, "s", [tab])
     assert [(run["state"], run["attempt"], run["losses"]) for run in stack.runs("s")] == [("completed", 1, 0)] * 2
+
+
+async def test_stop_needs_no_worker(new_stack: NewStack, model_server: ModelServer) -> None:
+    """With the only worker dead, the web server that was asked ends the run once its lease has passed."""
+    stack = new_stack(webs=1, workers=1, **QUICK)
+    user = stack.new_user()
+    name = model_server.script([Text("Once"), Gate("never")])
+    async with open_tab(stack, user, "s") as tab, open_tab(stack, user, "s") as other:
+        run_id = await tab.say(f"script:{name}")
+        await until_text(tab, run_id, "Once")
+        stack.workers.pop().kill()
+        await tab.send("interrupt")
+        await tab.until(lambda _: any(frame["type"] == "interrupted" for frame in tab.frames), timeout=6)
+        for each in (tab, other):
+            await each.until_ended(run_id)
+            assert each.tab.runs[run_id].state == "stopped"
+        await assert_all_equal(stack, "s", [tab, other])
