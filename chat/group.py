@@ -78,8 +78,10 @@ async def layer_answers() -> bool:
 
 
 def losses() -> int:
-    """How often the layer failed in this process so far: when it has grown, something may have gone unannounced."""
-    return _losses
+    """How often the layer failed in this process so far: when it has grown, something may have gone unannounced, or was not
+    heard.
+    """
+    return _losses + getattr(get_channel_layer(), "outages", 0)
 
 
 async def _attempt(what: str, call: Coroutine[Any, Any, None]) -> bool:
