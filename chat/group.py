@@ -83,9 +83,11 @@ async def layer_answers() -> bool:
 
 
 def losses() -> int:
-    """How often the layer failed in this process so far: when it has grown, something may have gone unannounced."""
-    interruptions: int = getattr(get_channel_layer(), "interruptions", 0)
-    return _losses + interruptions
+    """How often the layer failed in this process so far: when it has grown, something may have gone unannounced, or was not
+    heard.
+    """
+    outages: int = getattr(get_channel_layer(), "outages", 0)
+    return _losses + outages
 
 
 async def _attempt(what: str, call: Coroutine[Any, Any, None], *, also_while_away: bool = False) -> bool:

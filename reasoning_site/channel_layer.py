@@ -17,7 +17,6 @@ from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from channels_redis.utils import create_pool
-from redis.asyncio import Redis
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError
@@ -30,6 +29,9 @@ BEAT_SECONDS = 0.5
 BEATS_MISSED = 3
 CONNECTING_SECONDS = 3.0
 PAUSE_SECONDS = 0.25
+# How long the server may take for what is published: less than the connection waits for an answer, as it does not let itself be
+# interrupted when it has just given up.
+PUBLISHING_SECONDS = 1.5
 # Every so many beats Sentinel is asked whether the server is still the primary.
 BEATS_A_LOOK = 4
 
@@ -45,9 +47,9 @@ class ChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]  # channels_r
         return layer
 
     @property
-    def interruptions(self) -> int:
-        """How often a connection that listens began anew: what was announced meanwhile may have been missed."""
-        return sum(shard.interruptions for layer in self._layers.values() for shard in layer._shards)
+    def outages(self) -> int:
+        """How often the server was away and is back: something may not have been heard meanwhile."""
+        return sum(shard.outages for shard in self._get_layer()._shards)
 
 
 class Shard:
@@ -61,35 +63,72 @@ class Shard:
         self._beat = f"{layer.prefix}__beat__{uuid.uuid4().hex}"
         self._unheard = 0
         self._pool: Any = None
-        self._publisher: Redis | None = None
         self._connection: Any = None
         self._is_away = False
-        self.interruptions = 0
-        self._publishing = asyncio.Lock()
+        self.outages = 0
+        self._unpublished: list[tuple[str, bytes, asyncio.Future[None]]] = []
+        self._publishing: asyncio.Task[None] | None = None
         self._sending: asyncio.Timeout | None = None
         self._keeping: asyncio.Task[None] | None = None
 
     # --- asked by the layer ---
 
     async def publish(self, channel: str, message: bytes) -> None:
-        """Raises at once while the server is away."""
-        async with self._publishing:
-            try:
-                async with asyncio.timeout(None) as self._sending:
-                    try:
-                        await self._publish(channel, message)
-                    except (NotConnected, AttributeError):
-                        # The server may have closed the connection while nobody used it, or it was given up in mid-command, which
-                        # redis-py does not expect. What was sent for all that comes twice.
-                        await self._publish(channel, message)
-            finally:
-                self._sending = None
-
-    async def _publish(self, channel: str, message: bytes) -> None:
+        """Raises at once while the server is away. What is published in the same moment, or while others' is on its way, goes out
+        together: among many, a message costs a quarter of what it costs alone.
+        """
         self._refuse_while_away()
-        if self._publisher is None:
-            self._publisher = self._new_publisher()
-        await self._publisher.publish(channel, message)
+        outcome = asyncio.get_running_loop().create_future()
+        self._unpublished.append((channel, message, outcome))
+        if self._publishing is None or self._publishing.done():
+            self._publishing = asyncio.create_task(self._publish_all())
+        await outcome
+
+    async def _publish_all(self) -> None:
+        while self._unpublished:
+            batch, self._unpublished = self._unpublished, []
+            failure = await self._failure_of([(channel, message) for channel, message, _ in batch])
+            for _, _, outcome in batch:
+                if outcome.done():
+                    continue  # Whoever waited for it has gone.
+                if failure is None:
+                    outcome.set_result(None)
+                else:
+                    outcome.set_exception(failure)
+
+    async def _failure_of(self, messages: list[tuple[str, bytes]]) -> Exception | None:
+        """Publish them; returns what kept them from it."""
+        try:
+            async with asyncio.timeout(PUBLISHING_SECONDS) as self._sending:
+                try:
+                    await self._publish(messages)
+                except (NotConnected, AttributeError):
+                    # The server may have closed the connection while nobody used it, or it was given up in mid-command, which
+                    # redis-py does not expect. What was sent for all that comes twice.
+                    await self._publish(messages)
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait for it are to have it
+            return error
+        finally:
+            self._sending = None
+        return None
+
+    async def _publish(self, messages: list[tuple[str, bytes]]) -> None:
+        self._refuse_while_away()
+        if self._pool is None:
+            self._pool = create_pool(self._host)
+        pool = self._pool
+        connection = await pool.get_connection()
+        try:
+            commands = connection.pack_commands([("PUBLISH", channel, message) for channel, message in messages])
+            await connection.send_packed_command(commands, check_health=False)
+            for _ in messages:
+                await connection.read_response()
+        except BaseException:
+            # An answer may still come. Not waiting for the other end to agree: it may hang.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await pool.release(connection)
 
     async def subscribe(self, name: str) -> None:
         """Returns when the server has confirmed it. Raises at once while the server is away, and is made good later.
@@ -153,20 +192,17 @@ class Shard:
 
     async def _connect(self) -> Any:
         """Connect anew, and subscribe to all that is wanted; a new pool asks Sentinel, and trusts no old connection."""
-        if self._publisher is not None:
+        if self._pool is not None:
             await self._disconnect()
-        self._publisher = self._new_publisher()
+        self._pool = create_pool(self._host)
         connection = await self._pool.get_connection()
         loop = asyncio.get_running_loop()
         for name in self._names:
             self._subscribed.setdefault(name, loop.create_future())
         self._connection = connection
-        await connection.send_command("SUBSCRIBE", self._beat, *self._subscribed, check_health=False)
+        # The beat is the last: when it is subscribed to, all are.
+        await connection.send_command("SUBSCRIBE", *self._subscribed, self._beat, check_health=False)
         return connection
-
-    def _new_publisher(self) -> Redis:
-        self._pool = create_pool(self._host)
-        return Redis(connection_pool=self._pool)
 
     async def _listen(self, connection: Any) -> None:
         """Take what comes until the connection fails."""
@@ -207,7 +243,7 @@ class Shard:
     def _came_back(self) -> None:
         if self._is_away:
             logger.warning("Redis is back.")
-            self.interruptions += 1
+            self.outages += 1
         self._is_away = False
 
     async def _keep_beating(self, connection: Any) -> None:
@@ -240,7 +276,7 @@ class Shard:
 
     async def _disconnect(self) -> None:
         """Close what there is, and let go of those who wait for it."""
-        pool, self._pool, self._publisher, self._connection = self._pool, None, None, None
+        pool, self._pool, self._connection = self._pool, None, None
         if self._sending is not None:
             self._sending.reschedule(asyncio.get_running_loop().time())
         waiting, self._subscribed = self._subscribed, {}

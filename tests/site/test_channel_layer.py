@@ -144,6 +144,44 @@ async def test_what_a_server_does_to_its_clients(own_redis: RedisServer, new_lay
     await until_through(other, layer, channel, seconds=3)
 
 
+async def test_an_outage_of_the_listener_is_counted_when_all_is_heard_again(
+    own_redis: RedisServer, new_layer: NewLayer
+) -> None:
+    """Also where this process had nothing to say meanwhile: what it did not hear it has to ask for."""
+    layer, other = new_layer(own_redis.url), new_layer(own_redis.url)
+    channel = await listening(layer)
+    await until_through(other, layer, channel, seconds=3)
+    assert layer.outages == 0
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.client_kill_filter(_type="pubsub")
+    async with asyncio.timeout(5):
+        while layer.outages == 0:  # noqa: ASYNC110 - a count tells nobody
+            await asyncio.sleep(0.01)
+    assert layer.outages == 1
+    while not layer._get_layer().channels[channel].empty():
+        await layer.receive(channel)
+    await other.group_send("g", {"type": "x", "text": "at once"})
+    assert await heard(layer, channel) == "at once"
+
+
+async def test_what_is_said_at_once_goes_out_together_and_in_order(own_redis: RedisServer, new_layer: NewLayer) -> None:
+    """One answer is waited for, not one after the other; somebody who does not wait any longer takes nobody along."""
+    layer, other = new_layer(own_redis.url), new_layer(own_redis.url)
+    channel = await listening(other)
+    await layer.group_send("g", {"type": "x", "text": "first"})
+    assert await heard(other, channel) == "first"
+    own_redis.pause()
+    said = [asyncio.create_task(layer.group_send("g", {"type": "x", "text": number})) for number in range(20)]
+    await asyncio.sleep(0)
+    said[3].cancel()
+    own_redis.resume()
+    await asyncio.wait(said)
+    assert [task.cancelled() for task in said] == [number == 3 for number in range(20)]
+    assert [await heard(other, channel) for _ in range(19)] in ([n for n in range(20) if n != 3], list(range(19)))
+    with redis.Redis.from_url(own_redis.url) as client:
+        assert client.info("commandstats")["cmdstat_publish"]["calls"] >= 20
+
+
 async def test_a_layer_that_only_sends(own_redis: RedisServer, new_layer: NewLayer) -> None:
     """As a form of the admin uses it: no listener is begun, and it works again after a restart."""
     layer = new_layer(own_redis.url)
