@@ -14,7 +14,7 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import DatabaseError, InterfaceError
 
-from chat import commands, drain, entry, events, group, log_context, logins, metrics, protocol, quotas, remote
+from chat import commands, drain, entry, group, log_context, logins, metrics, protocol, quotas, remote
 from chat.database import query
 from chat.feed import Feed
 from chat.limits import Flood, Pace
@@ -91,8 +91,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await self.feed.send(protocol.refused(unknown, client_id=None))
         # Joined first, read after: what is recorded in between comes twice rather than never.
         self.joined = await self._join()
-        head, epoch = await self.feed.begin()
-        active = await query(events.active_run, self.session.pk)
+        head, epoch, active = await self.feed.begin()
         frame = protocol.connected(
             session_id=public_id, agent_name=self.session.agent, head=head, epoch=epoch, active_run=active
         )
@@ -203,9 +202,14 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                         asked_at = now
                         await self._ask()
                         await self._is_signed_in()
-                    elif self.feed.is_waiting_for_an_end or not self.joined or self.seen_losses != group.losses():
+                    elif self._has_reason_to_ask():
                         await self._ask()
                     await self.feed.mend_drafts()
+
+    def _has_reason_to_ask(self) -> bool:
+        if self.feed.is_waiting_for_an_end or self.feed.is_overdue():
+            return True
+        return not self.joined or self.seen_losses != group.losses()
 
     async def _ask(self) -> None:
         may_have_missed = not self.joined or self.seen_losses != group.losses()

@@ -22,6 +22,8 @@ PAGE_BYTES = 256 * 1024
 PAGE_EVENTS = 200
 # How long pieces of drafts are held back for the whole drafts, which were asked for.
 HUSH_SECONDS = 0.5
+# A run that is under way and says nothing for so long is looked for in the log.
+QUIET_SECONDS = 3.0
 
 
 class Feed:
@@ -45,12 +47,16 @@ class Feed:
         self._hush_until = 0.0
         self._dropped_pieces = False
         self._to_interrupt: set[str] = set()
+        self._expects_more = False
+        self._heard_at = 0.0
         self._order = asyncio.Lock()
 
-    async def begin(self) -> tuple[int, str]:
-        """Go live from the present head; returns it with the session's epoch."""
+    async def begin(self) -> tuple[int, str, str | None]:
+        """Go live from the present head; returns it with the session's epoch and its active run."""
         self._cursor, epoch = await query(events.head_of, self._session_id)
-        return self._cursor, epoch
+        active = await query(events.active_run, self._session_id)
+        self._heard(expects_more=active is not None)
+        return self._cursor, epoch, active
 
     @property
     def cursor(self) -> int:
@@ -139,6 +145,14 @@ class Feed:
         since = self._behind_since
         return since is not None and asyncio.get_running_loop().time() - since > settings.SLOW_SECONDS
 
+    def is_overdue(self) -> bool:
+        """Whether a run is under way of which nothing was heard for some seconds: who told of it may have died before it could."""
+        return self._expects_more and asyncio.get_running_loop().time() - self._heard_at > QUIET_SECONDS
+
+    def _heard(self, *, expects_more: bool) -> None:
+        self._expects_more = expects_more
+        self._heard_at = asyncio.get_running_loop().time()
+
     # --- told by the group ---
 
     async def recorded(self, message: dict[str, Any]) -> None:
@@ -154,6 +168,7 @@ class Feed:
 
     async def draft(self, text: str, at: float) -> None:
         """A piece of a draft, for everyone; `at` is when its oldest token came."""
+        self._heard(expects_more=True)
         if not self._has_room():
             return
         if self._hush_until > asyncio.get_running_loop().time():
@@ -177,6 +192,7 @@ class Feed:
 
     async def heal(self) -> None:
         """Send what is recorded after the cursor, which announcements should have brought and did not."""
+        self._heard(expects_more=self._expects_more)
         if await self.catch_up():
             metrics.gap_healed()
 
@@ -215,6 +231,7 @@ class Feed:
             await self._ask_for_drafts()
 
     async def _forward(self, texts: list[str], ends: str | None) -> None:
+        self._heard(expects_more=ends is None)
         for text in texts:
             await self.send(text)
         if ends is not None and ends in self._to_interrupt:

@@ -63,8 +63,11 @@ def enqueue_next(session_id: int) -> None:
 @transaction.atomic
 def enqueue_unfinished(run_id: str) -> None:
     """Queue a run that a worker is to begin or to go on with, if it has not ended."""
+    from procrastinate.contrib.django.models import ProcrastinateJob
+
     run = Run.objects.filter(pk=run_id, ended_at=None).first()
-    if run is not None:
+    # Looked at first, as it is called again and again for a run whose queue nobody serves.
+    if run is not None and not ProcrastinateJob.objects.filter(status="todo", queueing_lock=run_id).exists():
         enqueue(run_id, agent=run.agent)
 
 

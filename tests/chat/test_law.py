@@ -10,12 +10,13 @@ import random
 import uuid
 from typing import Any
 
+import pytest
 from channels.layers import InMemoryChannelLayer
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from chat import events, runs
+from chat import events, feed, runs
 from chat.database import query, write
 from chat.models import ChatSession
 from tests.parts.in_process import InProcessSite
@@ -165,3 +166,23 @@ async def test_an_announcement_from_further_on_brings_what_was_missed(inside: In
     await events.announce(session.pk, fourth.recorded)
     await client.until_frame(lambda frame: frame.get("seq") == 4, timeout=3)
     assert [frame["seq"] for frame in client.frames if "seq" in frame and frame["type"] == "message"] == [1, 2, 3, 4]
+
+
+async def test_a_run_that_says_nothing_more_is_looked_for(
+    inside: InProcessSite, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who recorded the end died before it could tell: whoever watches learns of it within seconds, long before a heartbeat."""
+    monkeypatch.setattr(feed, "QUIET_SECONDS", 0.2)
+    gate = asyncio.Event()
+    settings.MODEL = ScriptedModel(["All.", gate])
+    tab = await inside.tab(await inside.user())
+    run_id = await tab.say("go")
+    await tab.until(lambda tab: bool(tab.runs[run_id].drafts))
+
+    async def told_to_nobody(*_: Any) -> None:
+        pass
+
+    monkeypatch.setattr(events, "announce", told_to_nobody)
+    gate.set()
+    await tab.until_ended(run_id)
+    assert tab.tab.transcript() == await inside.transcript("s-1")
