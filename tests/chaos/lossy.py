@@ -12,6 +12,7 @@ import ctypes
 import socket
 import struct
 import sys
+from typing import Any
 
 SO_ATTACH_FILTER = 26
 SIZE = 64 * 1024
@@ -53,6 +54,7 @@ class LossyDoor:
         self._rate = rate
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._handlers: set[asyncio.Task[Any]] = set()
         self.origin = ""
 
     async def start(self) -> None:
@@ -65,11 +67,12 @@ class LossyDoor:
     def cookie(self, user: object) -> str:
         return self._door.cookie(user)  # type: ignore[attr-defined, no-any-return]
 
-    def close(self) -> None:
+    async def close(self) -> None:
         for server in self._servers:
             server.close()
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._handlers, return_exceptions=True)
 
     async def _far(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         lose(writer.get_extra_info("socket"), self._rate)
@@ -83,6 +86,10 @@ class LossyDoor:
         except OSError:
             writer.close()
             return
+        handler = asyncio.current_task()
+        assert handler
+        self._handlers.add(handler)
+        handler.add_done_callback(self._handlers.discard)
         if lossy:
             lose(there.get_extra_info("socket"), self._rate)
         ways = {asyncio.create_task(_copy(reader, there)), asyncio.create_task(_copy(there_reader, writer))}

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 COMMIT = re.compile(rb"Q\x00\x00\x00.COMMIT\x00", re.DOTALL)
 EVENTS = b'INSERT INTO "chat_event"'
@@ -42,18 +43,19 @@ class Relay:
         self._cuts: list[Cut] = []
         self._holds: list[Hold] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._handlers: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=SIZE)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Break every connection."""
         if self._server:
             self._server.close()
-        for hold in self._holds:
-            hold.released.set()
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._handlers, return_exceptions=True)
 
     def cut(self, *, delivered: bool) -> Cut:
         """Break the connection of the next commit that records events."""
@@ -81,6 +83,10 @@ class Relay:
         except OSError:
             writer.close()
             return
+        handler = asyncio.current_task()
+        assert handler
+        self._handlers.add(handler)
+        handler.add_done_callback(self._handlers.discard)
         answered = asyncio.Event()
         muted = asyncio.Event()
         ways = {

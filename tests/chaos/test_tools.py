@@ -60,7 +60,7 @@ async def test_a_commit_is_cut_before_or_after_it_took_place(
     await asyncio.to_thread(record, url, "after")
     names = [row["name"] for row in database.query('SELECT name FROM "chat_event"')]
     assert names == (["before", "cut", "after"] if delivered else ["before", "after"])
-    relay.close()
+    await relay.close()
 
 
 async def test_a_message_is_held_until_it_is_let_go(
@@ -75,7 +75,7 @@ async def test_a_message_is_held_until_it_is_let_go(
     hold.released.set()
     await held
     assert len(database.query('SELECT name FROM "chat_event"')) == 2
-    relay.close()
+    await relay.close()
 
 
 async def test_what_is_held_is_never_sent_where_its_sender_has_gone(
@@ -96,7 +96,7 @@ async def test_what_is_held_is_never_sent_where_its_sender_has_gone(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state <> 'active'"
         )
     assert database.query('SELECT name FROM "chat_event"') == []
-    relay.close()
+    await relay.close()
 
 
 @pytest.mark.skipif(not lossy.available(), reason="this system has no socket filters")

@@ -99,9 +99,9 @@ class World:
             if not session.closed:
                 await session.close()
         if self.lossy_door:
-            self.lossy_door.close()
+            await self.lossy_door.close()
         self.gates.close()
-        self.relay.close()
+        await self.relay.close()
 
     # --- sessions ---
 
