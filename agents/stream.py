@@ -148,7 +148,7 @@ class Mapper:
                     "arguments": arguments,
                 }
             )
-        self.model = str(message.response_metadata.get("model_name") or self.model)
+        self.model = clean(str(message.response_metadata.get("model_name") or self.model))
         # What the call cost belongs to the call as a whole; it stands on its last step.
         steps[-1] |= {"usage": _usage(message), "duration": now - self._called_at}
         self._namespace, self._message_id, self._segments = "", None, []

@@ -208,12 +208,18 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                     await self.feed.mend_drafts()
 
     async def _ask(self) -> None:
+        may_have_missed = not self.joined or self.seen_losses != group.losses()
         self.seen_losses = group.losses()
         self.joined = self.joined or await self._join()
         if self.unanswered is not None and await self._is_signed_in():
             await self.feed.resume(self.unanswered)
             self.unanswered = None
+        if self.feed.is_waiting_for_an_end:
+            await remote.end_if_lost(self.session.pk)
         await self.feed.heal()
+        if may_have_missed:
+            # A piece of a draft is in no log; if nothing more came, it would be missing until the step is recorded.
+            await self.feed.renew_drafts()
 
     @contextlib.contextmanager
     def _database_may_fail(self) -> Iterator[None]:

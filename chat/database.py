@@ -9,10 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, ParamSpec, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, InternalError, OperationalError, close_old_connections
 
 GRACE_SECONDS = 0.3
 AGAIN_WITHIN_SECONDS = 0.5
+# PostgreSQL's codes for a transaction that stood still for too long and was given up, and for a server that takes no writes while
+# another one becomes the first of its cluster. Django calls both internal; they pass, as an OperationalError does.
+AWAY = ("25P03", "25006")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,5 +79,9 @@ def _with_fresh_connection(function: Callable[[], T]) -> T:
     close_old_connections()
     try:
         return function()
+    except InternalError as error:
+        if getattr(error.__cause__, "sqlstate", None) in AWAY:
+            raise OperationalError(*error.args) from error
+        raise
     finally:
         close_old_connections()

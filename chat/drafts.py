@@ -65,7 +65,7 @@ class Drafts:
     wall clock's time of its oldest token; None keeps silent.
     """
 
-    def __init__(self, *, run_id: str, attempt: int, tell: Callable[[str, float], Awaitable[object]] | None) -> None:
+    def __init__(self, *, run_id: str, attempt: int, tell: Callable[[str, float], Awaitable[bool]] | None) -> None:
         self._run_id = run_id
         self._attempt = attempt
         self._tell = tell
@@ -139,18 +139,33 @@ class Drafts:
             self._untold.clear()
             self._urgent.clear()
             began = loop.time()
+            all_told = True
             for draft in list(self._drafts.values()):
-                if draft.untold:
-                    text = "".join(draft.untold)
-                    draft.untold.clear()
-                    offset, draft.told = draft.told, draft.told + utf16_length(text)
-                    for frame in self._frames(draft, offset=offset, text=text):
-                        await self._tell(frame, draft.untold_at)
+                if draft.untold and not await self._tell_new(draft):
+                    all_told = False
+            until = _next_beat(loop.time(), took=loop.time() - began)
+            if not all_told:
+                until = loop.time() + SLOWEST_SECONDS
+                self._untold.set()
             try:
-                async with asyncio.timeout_at(_next_beat(loop.time(), took=loop.time() - began)):
+                async with asyncio.timeout_at(until):
                     await self._urgent.wait()
             except TimeoutError:
                 pass
+
+    async def _tell_new(self, draft: Draft) -> bool:
+        """Send what is new of a draft; False where the layer did not take it, and then it is still to be told."""
+        assert self._tell is not None  # noqa: S101 - for the type checker: who keeps silent never comes here
+        text = "".join(draft.untold)
+        draft.untold.clear()
+        began, draft.told = draft.told, draft.told + utf16_length(text)
+        for frame in self._frames(draft, offset=began, text=text):
+            if not await self._tell(frame, draft.untold_at):
+                # From the beginning of this text: a client drops what it has.
+                draft.told = began
+                draft.untold.insert(0, text)
+                return False
+        return True
 
     def _frames(self, draft: Draft, *, offset: int, text: str) -> list[str]:
         frames = []

@@ -12,6 +12,7 @@ import logging
 import secrets
 import sys
 from collections.abc import Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -48,9 +49,8 @@ class Driver:
         self._agents = PreparedAgents()
         self._awake: set[int] = set()
         self._taking_over: set[str] = set()
-        self._draining = False
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._at_runs: set[asyncio.Task[None]] = set()
+        self._draining = self._cutting = False
         # Where nothing connects processes, there is only this one: what it does not hold, nobody does.
         self._alone = None if settings.REDIS_URL or settings.HAS_WORKERS else self.worker
         self._sweeper = Sweeper(
@@ -64,7 +64,8 @@ class Driver:
     def start(self) -> None:
         """Begin to watch, sweep and listen. Called once, in the event loop that the driver lives in."""
         self._spawn(self._warm_up())
-        self._spawn(self._watch())
+        self._spawn(self._hear_of_stops())
+        self._spawn(self._keep_leases())
         self._sweeping = self._spawn(self._sweeper.keep_sweeping())
         self._spawn(self._listen())
 
@@ -83,14 +84,17 @@ class Driver:
         for driving in list(self._driving.values()):
             driving.hand_over()
         await self._until_idle(seconds)
+        self._cutting = True
         for driving in list(self._driving.values()):
             driving.hand_over(at_once=True)
         await self._until_idle(settings.DATABASE_SECONDS)
 
     async def _until_idle(self, seconds: float) -> None:
+        """Nothing is driven, and nothing is on its way here from the database."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._idle.wait()
+                while self._at_runs:
+                    await asyncio.wait(self._at_runs)
 
     @property
     def active(self) -> int:
@@ -101,21 +105,22 @@ class Driver:
         """Drive the session's queued runs, one after the other, if nobody does so already."""
         if session_id not in self._awake and not self._draining:
             self._awake.add(session_id)
-            self._spawn(self._drive_session(session_id))
+            self._spawn(self._drive_session(session_id), for_runs=True)
 
     async def drive(self, run_id: str) -> None:
         """Drive this run to its end if it is its turn and nobody does so already. Cancelled, it leaves the run to go on here."""
-        task = self._spawn(self._drive_run(run_id))
+        task = self._spawn(self._drive_run(run_id), for_runs=True)
         await asyncio.wait([task])
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, None], *, for_runs: bool = False) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        self._tasks.add(task)
+        for kept in (self._tasks, self._at_runs) if for_runs else (self._tasks,):
+            kept.add(task)
+            task.add_done_callback(kept.discard)
         task.add_done_callback(self._done)
         return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("A task of the driver failed", exc_info=task.exception())
 
@@ -165,19 +170,16 @@ class Driver:
 
         driving = Driving(claimed)
         self._driving[driving.run_id] = driving
-        self._idle.clear()
         metrics.driving_began()
         if self._draining:
-            driving.hand_over()
+            driving.hand_over(at_once=self._cutting)
         try:
             run = claimed.run
             with log_context.about(session=run.session.public_id, run=driving.run_id, attempt=run.attempt):
                 await self._become_reachable(driving)
-                await driving.drive(self._agents.agent(driving))
+                await driving.drive(partial(self._agents.agent, driving))
         finally:
             del self._driving[driving.run_id]
-            if not self._driving:
-                self._idle.set()
             metrics.driving_ended()
             traces.attempt_ended(driving.run_id, claimed.run.attempt)
             await self._become_unreachable(driving)
@@ -217,25 +219,33 @@ class Driver:
             self._reachable.add(driving.run_id)
 
     async def _become_unreachable(self, driving: Driving) -> None:
-        if driving.run_id in self._reachable:
-            self._reachable.discard(driving.run_id)
+        self._reachable.discard(driving.run_id)
+        # The next run of the session may have begun already.
+        if self._channel and all(other.session_id != driving.session_id for other in self._driving.values()):
             await group.leave(group.of_driver(driving.session_id), self._channel)
 
     # --- watching: stops and leases by the database ---
 
-    async def _watch(self) -> None:
+    async def _hear_of_stops(self) -> None:
+        while True:
+            await asyncio.sleep(settings.WATCH_SECONDS)
+            if self._driving:
+                with survived("look for stops"):
+                    await self._stop_asked(list(self._driving.values()))
+
+    async def _keep_leases(self) -> None:
+        """On its own: a lease must not wait until those who read have let the stops be read."""
         loop = asyncio.get_running_loop()
         renewed_at = loop.time()
         while True:
             await asyncio.sleep(settings.WATCH_SECONDS)
+            now = loop.time()
             if not self._driving:
-                renewed_at = loop.time()
-                continue
-            with survived("look after its runs"):
-                await self._stop_asked(list(self._driving.values()))
-                if loop.time() - renewed_at >= settings.LEASE_SECONDS / 3:
+                renewed_at = now
+            elif now - renewed_at >= settings.LEASE_SECONDS / 3:
+                with survived("renew its leases"):
                     await self._renew()
-                    renewed_at = loop.time()
+                    renewed_at = now
 
     async def _stop_asked(self, candidates: list[Driving]) -> None:
         asked = await query(runs.asked_to_stop, [driving.run_id for driving in candidates])
@@ -254,7 +264,7 @@ class Driver:
 
     def _begin_taking_over(self, run_id: str, attempt: int) -> None:
         self._taking_over.add(run_id)
-        self._spawn(self._survive_taking_over(run_id, attempt))
+        self._spawn(self._survive_taking_over(run_id, attempt), for_runs=True)
 
     async def _survive_taking_over(self, run_id: str, attempt: int) -> None:
         try:

@@ -74,7 +74,7 @@ class Driving:
         self._is_cut = False
         self._ending = False
 
-    async def drive(self, agent: Awaitable[registry.Agent]) -> None:
+    async def drive(self, agent: Callable[[], Awaitable[registry.Agent]]) -> None:
         """See the run to its end; an agent that can't be made is a failed run.
 
         Cancelled, it leaves everything as a killed process would.
@@ -122,7 +122,9 @@ class Driving:
         if self._thinking is not None:
             self._thinking.cancel()
 
-    async def _outcome(self, agent: Awaitable[registry.Agent]) -> Ending | Literal["handed over", "superseded"]:
+    async def _outcome(
+        self, agent: Callable[[], Awaitable[registry.Agent]]
+    ) -> Ending | Literal["handed over", "superseded"]:
         """Let the agent think to its end and say how the run ends, or that it is not ours to end."""
         self._thinking = asyncio.create_task(self._think(agent))
         if self._is_cut:
@@ -147,12 +149,12 @@ class Driving:
             return Ending(RunState.FAILED, failure.code, failure.message)
         return Ending(RunState.COMPLETED)
 
-    async def _think(self, agent: Awaitable[registry.Agent]) -> bool:
+    async def _think(self, agent: Callable[[], Awaitable[registry.Agent]]) -> bool:
         """Run the agent to its end, recording each step before it is announced; False where another worker is to go on."""
         conversation = history.messages(self.claimed.turns, ask=self.claimed.run.message) + self._so_far
         context = RunContext(search_sessions=self._search, confirm=self._confirm)
         async with asyncio.timeout(settings.RUN_SECONDS):
-            said_by_agent = stream(await agent, conversation, context=context, mapper=self._mapper)
+            said_by_agent = stream(await agent(), conversation, context=context, mapper=self._mapper)
             async with contextlib.aclosing(said_by_agent) as said_in_order:
                 async for said_at_once in said_in_order:
                     steps = []

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 
 from chat import events, metrics, protocol
 from chat.database import query
@@ -92,7 +93,11 @@ class Feed:
             self._paging = through < head
             self._cursor = through
             await self.send(protocol.resumed(through=through, head=head, more=self._paging, epoch=epoch))
-        await self._want_drafts()
+        try:
+            await self.renew_drafts()
+        except (DatabaseError, InterfaceError):
+            # The page is the answer, and came: whoever heard of a failure would have it sent once more.
+            self._dropped_pieces = True
         return size
 
     async def acknowledge(self, frames: int) -> None:
@@ -110,7 +115,7 @@ class Feed:
             await self.resume(self._resume_waiting)
             return
         await self.catch_up()
-        await self._want_drafts()
+        await self.renew_drafts()
 
     async def tell_when_ended(self, run_id: str | None) -> None:
         """Send `interrupted` right after the end of this run, which is at once if it has ended already or there was none."""
@@ -168,7 +173,7 @@ class Feed:
     async def mend_drafts(self) -> None:
         """Ask again for the drafts whose pieces were held back, where nobody has answered. Called now and then."""
         if self._dropped_pieces and self._hush_until <= asyncio.get_running_loop().time():
-            await self._want_drafts()
+            await self.renew_drafts()
 
     async def heal(self) -> None:
         """Send what is recorded after the cursor, which announcements should have brought and did not."""
@@ -197,12 +202,16 @@ class Feed:
             self._behind_since = asyncio.get_running_loop().time()
         return self._behind_since is None and (but_paging or not self._paging)
 
-    async def _want_drafts(self) -> None:
+    async def renew_drafts(self) -> None:
+        """Have the drafts so far sent to this client, if there can be any."""
+        if not self._has_room():
+            return
+        is_active = await query(events.active_run, self._session_id) is not None
+        self._dropped_pieces = False
         # Where nothing runs there is no draft, and the next one comes from its beginning.
-        if self._has_room() and await query(events.active_run, self._session_id) is not None:
+        if is_active:
             # A piece without what comes before it is of no use to the client; it would only ask again.
             self._hush_until = asyncio.get_running_loop().time() + HUSH_SECONDS
-            self._dropped_pieces = False
             await self._ask_for_drafts()
 
     async def _forward(self, texts: list[str], ends: str | None) -> None:

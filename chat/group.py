@@ -44,9 +44,11 @@ def of_driver(session_id: int) -> str:
     return f"driver.{session_id}"
 
 
-async def tell_draft(session_id: int, text: str, at: float) -> None:
-    """Send a delta to everyone who watches; `at` is the wall clock's time when its oldest token came."""
-    await tell(of_session(session_id), {"type": "draft", "text": text, "at": at})
+async def tell_draft(session_id: int, text: str, at: float) -> bool:
+    """Send a delta to everyone who watches; `at` is the wall clock's time when its oldest token came. False where the layer
+    failed or was too slow.
+    """
+    return await tell(of_session(session_id), {"type": "draft", "text": text, "at": at})
 
 
 async def tell(group: str, message: dict[str, Any]) -> bool:
@@ -68,8 +70,11 @@ async def join(group: str, channel: str) -> bool:
 
 
 async def leave(group: str, channel: str) -> bool:
-    """Remove a channel from a group; False where the layer failed or was too slow."""
-    return await _attempt(f"leaving {group}", get_channel_layer().group_discard(group, channel))
+    """Remove a channel from a group; False where the layer failed or was too slow.
+
+    Also while it is away: nobody else will do it, and the process would go on hearing, for good, what no socket here reads.
+    """
+    return await _attempt(f"leaving {group}", get_channel_layer().group_discard(group, channel), also_while_away=True)
 
 
 async def layer_answers() -> bool:
@@ -81,12 +86,13 @@ def losses() -> int:
     """How often the layer failed in this process so far: when it has grown, something may have gone unannounced, or was not
     heard.
     """
-    return _losses + getattr(get_channel_layer(), "outages", 0)
+    outages: int = getattr(get_channel_layer(), "outages", 0)
+    return _losses + outages
 
 
-async def _attempt(what: str, call: Coroutine[Any, Any, None]) -> bool:
+async def _attempt(what: str, call: Coroutine[Any, Any, None], *, also_while_away: bool = False) -> bool:
     global _losses, _away_until, _is_away  # noqa: PLW0603 - of the process, as the layer is
-    if time.monotonic() < _away_until:
+    if time.monotonic() < _away_until and not also_while_away:
         call.close()
         _losses += 1
         return False
@@ -101,7 +107,8 @@ async def _attempt(what: str, call: Coroutine[Any, Any, None]) -> bool:
         _away_until = time.monotonic() + AWAY_SECONDS
         _is_away = True
         return False
-    if _is_away:
+    # Who leaves has not waited for an answer.
+    if _is_away and not also_while_away:
         logger.warning("The channel layer answers again.")
         _is_away = False
     return True

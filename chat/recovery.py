@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import DateTimeField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
 from agents.steps import FailureCode, Step, StepType
@@ -17,12 +18,25 @@ from chat import events, runs
 from chat.events import Recorded
 from chat.models import ACTIVE, EventType, Run, RunState
 
+LATE = timedelta(seconds=1)
+
 
 def abandoned(*, mine_alone: str | None = None) -> list[tuple[str, int]]:
     """Active runs, each with its attempt, whose lease has passed. Where one process alone drives runs, give its name: then
     all that it does not hold."""
     found = Run.objects.filter(_is_lost(mine_alone), state__in=ACTIVE).values_list("pk", "attempt")
     return [(str(pk), attempt) for pk, attempt in found]
+
+
+def stopped_and_abandoned(session_id: int) -> tuple[str, int] | None:
+    """The session's active run, with its attempt, where its stop is recorded and its lease has passed a while ago: whoever
+    lives and was late to renew it knows best what was said so far.
+    """
+    passed = ExpressionWrapper(Now() - LATE, output_field=DateTimeField())
+    stopped = Run.objects.filter(session_id=session_id, state__in=ACTIVE, stop_asked_at__isnull=False)
+    found = stopped.filter(Q(lease_until__lt=passed) | Q(lease_until=None))
+    row = found.values_list("pk", "attempt").first()
+    return None if row is None else (str(row[0]), row[1])
 
 
 def attempt_at(run_id: str) -> int | None:
@@ -75,12 +89,7 @@ def _only_ending(run: Run, steps: list[Step]) -> Callable[[], list[Recorded]] | 
         return partial(runs.end, run, state=RunState.STOPPED, steps=())
     last = steps[-1] if steps else None
     number, iteration = (last.number, last.iteration) if last else (0, 0)
-    answered = {step.call_id for step in steps if step.type is StepType.TOOL_RESULT}
-    unsafe = [
-        step
-        for step in steps
-        if step.type is StepType.TOOL_USE and step.call_id not in answered and not is_safe_to_repeat(step.tool_name)
-    ]
+    unsafe = [step for step in _unanswered(steps) if not is_safe_to_repeat(step.tool_name)]
     results = [
         Step(
             number=number + index,
@@ -110,3 +119,16 @@ def _only_ending(run: Run, steps: list[Step]) -> Callable[[], list[Recorded]] | 
         return None
     error = Step(number=number + len(results) + 1, type=StepType.ERROR, content=message, iteration=iteration, code=code)
     return partial(runs.end, run, state=RunState.FAILED, steps=[*results, error], code=code, message=message)
+
+
+def _unanswered(steps: list[Step]) -> list[Step]:
+    """The calls of tools without a result. Each result answers one call: a model may give the same id to several."""
+    waiting: list[Step] = []
+    for step in steps:
+        if step.type is StepType.TOOL_USE:
+            waiting.append(step)
+        elif step.type is StepType.TOOL_RESULT:
+            calls = [use for use in waiting if (use.iteration, use.call_id) == (step.iteration, step.call_id)]
+            if calls:
+                waiting.remove(calls[0])
+    return waiting

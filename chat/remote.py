@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from django.conf import settings
 
-from chat import driver, events, group, runs
-from chat.database import write
+from chat import driver, events, group, recovery, runs
+from chat.database import query, write
 
 PROBE_SECONDS = 1.0
 
@@ -55,6 +56,18 @@ async def stop(session_id: int, run_id: str | None = None) -> runs.Stopping:
     if stopping.run_id and not stopping.recorded:
         await group.tell(group.of_driver(session_id), {"type": "stop.wanted", "session": session_id})
     return stopping
+
+
+async def end_if_lost(session_id: int) -> None:
+    """End the session's run where its stop is recorded and its worker is gone: there may be no other to do so."""
+    found = await query(recovery.stopped_and_abandoned, session_id) if settings.HAS_WORKERS else None
+    if found is None:
+        return
+    run_id, attempt = found
+    with contextlib.suppress(events.Superseded):
+        ended = await write(recovery.take_over, run_id, attempt=attempt, worker="")
+        # With its stop recorded, a lost run has nothing left to do.
+        await events.announce(session_id, ended.recorded)
 
 
 async def want_drafts(session_id: int, channel: str) -> None:

@@ -30,15 +30,24 @@ def enqueue(run_id: str, *, agent: str) -> bool:
     if not settings.HAS_WORKERS:
         return False
     # Not at the top: it is an application of Django's only where there is PostgreSQL.
-    from procrastinate.contrib.django import app
-    from procrastinate.exceptions import AlreadyEnqueued
+    from procrastinate import tasks
+    from procrastinate.contrib.django.django_connector import DjangoConnector
+    from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+    from procrastinate.manager import JobManager
 
+    # Not its application's: in a worker that one has connections of its own, which know nothing of the transaction.
+    jobs = JobManager(DjangoConnector())
+    job = tasks.configure_task(name=TASK, job_manager=jobs, queue=registry.queue_of(agent), queueing_lock=run_id)
     try:
         # A savepoint: on PostgreSQL the refused double would take the whole transaction along.
         with transaction.atomic():
-            app.configure_task(TASK, queue=registry.queue_of(agent), queueing_lock=run_id).defer(run_id=run_id)
+            job.defer(run_id=run_id)
     except AlreadyEnqueued:
         return False
+    except ConnectorException as error:
+        # As every other statement of the transaction would say it: whoever writes tries again.
+        with connection.wrap_database_errors:
+            raise error.__cause__ or error from None
     return True
 
 

@@ -237,6 +237,8 @@ def finish(
     `again` says that an earlier try may have been committed without our knowing: then what it wrote is returned.
     """
     if again:
+        # Held first: the database may still be at the earlier try.
+        events.lock_run(run_id)
         written = Event.objects.filter(run_id=run_id, attempt=attempt).select_related("run").order_by("seq")
         if written.filter(type=EventType.RUN_END).exists():
             return [events.recorded(event) for event in written]

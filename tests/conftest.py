@@ -6,7 +6,10 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
+
+import pytest
 
 # Before anything imports the settings: no developer's data, key or server may take part in a test.
 DATA_DIR = Path(tempfile.mkdtemp(prefix="glassbox-tests-"))
@@ -47,4 +50,19 @@ def pytest_configure() -> None:
     # A file, as in production: in memory all threads would share one connection's cache and its locks.
     # Tests change how long a connection waits: those that were open before would not hear of it.
     settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
-    settings.DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "in_process.sqlite3")}
+    # All of Django's own keys: of two runs beside each other it looks at them before it has filled them in.
+    settings.DATABASES["default"]["TEST"] = {
+        "NAME": str(DATA_DIR / "in_process.sqlite3"),
+        "CHARSET": None,
+        "COLLATION": None,
+        "MIGRATE": True,
+        "MIRROR": None,
+    }
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test has logged may hold what no encoding takes, and is sent from one process of the run to another."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report

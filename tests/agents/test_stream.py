@@ -9,6 +9,7 @@ from typing import Any, get_args
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import ModelRetryMiddleware
+from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from langgraph.types import StreamMode
 
@@ -185,6 +186,14 @@ async def test_what_no_database_can_hold_is_replaced() -> None:
     said = await say(ScriptedModel(["a\x00b", "c\ud800"]))
     assert steps(said)[0].content == "a�bc�"
     assert [item.text for item in said if isinstance(item, Delta)] == ["a�b", "c�"]
+
+
+def test_the_name_that_a_server_gives_its_model_is_made_fit() -> None:
+    """It is written down with the end of the run, which must not fail."""
+    message = AIMessage("42", response_metadata={"model_name": "m\x00\ud800"})
+    mapper = Mapper()
+    mapper.feed({"ns": (), "type": "updates", "data": {"model": {"messages": [message]}}}, 0.0)
+    assert mapper.model == "m\ufffd\ufffd"
 
 
 async def test_an_empty_answer_is_an_answer() -> None:

@@ -44,7 +44,8 @@ async def chaos(options: argparse.Namespace, folder: Path) -> int:
         stack.postgres.start()
         await asyncio.to_thread(prepare, stack.env)
         await world.start(webs=options.webs, workers=options.workers)
-        planned = schedule(options.seed, options.faults, kinds(frozen_seconds=options.frozen))
+        found = [kind for kind in kinds(frozen_seconds=options.frozen) if options.only in kind.name]
+        planned = schedule(options.seed, options.faults, found)
         for reason in left_out():
             say(f"Left out: {reason}")
         run = Run(world, options.seed, options.speakers, options.batch, say)
@@ -73,6 +74,7 @@ def main() -> int:
     parser.add_argument("--webs", type=int, default=2, help="web servers (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=3, help="workers (default: %(default)s)")
     parser.add_argument("--frozen", type=float, default=30, help="seconds that Redis is frozen (default: %(default)s)")
+    parser.add_argument("--only", default="", help="kinds whose names have this in them (default: all)")
     parser.add_argument(
         "--keep", action="store_true", help="keep the folder with data and logs also where nothing broke"
     )

@@ -121,6 +121,8 @@ class Relay:
                 if not hold.reached.done():
                     hold.reached.set_result(None)
                 await _released_or_gone(hold, reader)
+                if not hold.released.is_set():
+                    return
             there.write(chunk)
             await there.drain()
 

@@ -31,6 +31,10 @@ class Refused(Exception):
     """The message was refused for good; carries the code."""
 
 
+class Left(Exception):
+    """The tab was closed meanwhile, on purpose."""
+
+
 class LoggedTab(LiveTab):
     """A `LiveTab` for chaos; `name` says where it goes in by."""
 
@@ -98,6 +102,11 @@ class LoggedTab(LiveTab):
         return client_id in self.answers or self._has_lost(socket)
 
     def _has_lost(self, socket: Socket) -> bool:
+        if self._task.cancelled():
+            raise Left
+        if self._task.done():
+            self._task.result()
+            raise AssertionError(f"the tab was told not to come back: {self.close_codes}")
         return self.socket is not socket or not socket.is_open
 
     async def close(self) -> None:

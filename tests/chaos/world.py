@@ -22,6 +22,7 @@ from tests.chaos.gatekeeper import Gatekeeper
 from tests.chaos.relay import Relay
 from tests.chaos.script import counting
 from tests.chaos.session import Session
+from tests.chaos.tab import Left, LoggedTab
 from tests.parts.child import DiedEarly
 from tests.parts.installation import User
 from tests.parts.model_server import ModelServer
@@ -63,6 +64,7 @@ class World:
         self.redis_free = asyncio.Lock()
         self.postgres_free = asyncio.Lock()
         self.lossy_door: lossy.LossyDoor | None = None
+        self._turns = itertools.count()
         self._users: itertools.cycle[User] = itertools.cycle(())
         self._restarting: set[asyncio.Task[None]] = set()
 
@@ -105,7 +107,7 @@ class World:
 
     async def open(self, *doors: tuple[str, list[Door]]) -> Session:
         """A new session with a tab at each of these doors; without any, one at the proxy and one at some web server."""
-        session = Session(self, next(self._users), doors or [self.proxy(), self.some_web(random.Random(id(doors)))])
+        session = Session(self, next(self._users), doors or [self.proxy(), self._next_web()])
         self.sessions.append(session)
         return await session.opened()
 
@@ -115,6 +117,10 @@ class World:
     def some_web(self, chance: random.Random) -> tuple[str, list[Door]]:
         """One web server alone: while it is gone, so is the tab."""
         web = chance.choice(self.stack.webs)
+        return f"web:{web.port}", [web]
+
+    def _next_web(self) -> tuple[str, list[Door]]:
+        web = self.stack.webs[next(self._turns) % len(self.stack.webs)]
         return f"web:{web.port}", [web]
 
     def all_webs(self) -> tuple[str, list[Door]]:
@@ -214,7 +220,7 @@ class World:
             run_id = await self.canary.ask(counting(3, pace=0))
             await self.canary.tabs[0].until_ended(run_id, timeout=LIVE_SECONDS)
             live = [tab for session in self.sessions if not session.closed for tab in session.tabs if not tab.is_held]
-            await asyncio.gather(*(tab.until_current(timeout=LIVE_SECONDS) for tab in live))
+            await asyncio.gather(*map(_until_current, live))
         return time.monotonic() - began
 
     async def judge(self) -> list[Violation]:
@@ -240,6 +246,11 @@ class World:
         except TimeoutError as error:
             return [Violation("live again", session.id, f"it did not come to rest in {LIVE_SECONDS:g} s: {error}")]
         return []
+
+
+async def _until_current(tab: LoggedTab) -> None:
+    with contextlib.suppress(Left):
+        await tab.until_current(timeout=LIVE_SECONDS)
 
 
 def _is_there(process: Process) -> bool:

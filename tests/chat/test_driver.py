@@ -190,8 +190,9 @@ async def test_a_retried_call_is_told_and_its_text_void(inside: InProcessSite, s
     """Drafts of the broken call disappear from the tab; the page learns that the model was asked again."""
     told: list[str] = []
 
-    async def tell(text: str, at: float) -> None:
+    async def tell(text: str, at: float) -> bool:
         told.append(text)
+        return True
 
     drafts = Drafts(run_id="r", attempt=1, tell=tell)
     telling = asyncio.create_task(drafts.keep_telling())
@@ -210,6 +211,31 @@ async def test_a_retried_call_is_told_and_its_text_void(inside: InProcessSite, s
     assert [draft.text for draft in tab.runs["r"].drafts.values()] == ["Whole \N{GRINNING FACE}!"]
     assert tab.runs["r"].retried
     assert [json.loads(text)["data"]["offset"] for text in told][-1] == len("Whole ") + 2
+
+
+async def test_a_piece_that_the_layer_did_not_take_is_told_again() -> None:
+    """Nothing else would say it, if the model pauses just then."""
+    taken: list[str] = []
+    refused = asyncio.Event()
+    complete = asyncio.Event()
+
+    async def tell(text: str, at: float) -> bool:
+        if not refused.is_set():
+            refused.set()
+            return False
+        taken.append(text)
+        complete.set()
+        return True
+
+    drafts = Drafts(run_id="r", attempt=1, tell=tell)
+    telling = asyncio.create_task(drafts.keep_telling())
+    drafts.add(Delta(step=1, call=1, type=StepType.FINAL_ANSWER, iteration=1, text="One "))
+    await asyncio.wait_for(refused.wait(), 5)
+    drafts.add(Delta(step=1, call=1, type=StepType.FINAL_ANSWER, iteration=1, text="two."))
+    await asyncio.wait_for(complete.wait(), 5)
+    telling.cancel()
+    (data,) = [json.loads(text)["data"] for text in taken]
+    assert (data["offset"], data["content"]) == (0, "One two.")
 
 
 async def test_deltas_are_coalesced(inside: InProcessSite, settings: Any) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
-from chat import feed
+from chat import consumers, events, feed
 from chat.database import query
 from chat.models import ChatSession, new_epoch
+from tests.chat.test_faults import failing_once, holding, raising
 from tests.parts.in_process import InProcessSite, InProcessTab
 from tests.parts.scripted_model import Call, ScriptedModel
 
@@ -77,3 +80,23 @@ async def test_a_new_epoch_reaches_a_tab_that_comes_back(inside: InProcessSite, 
         again.tab.apply(frame)
     assert types(again)[1] == "reset"
     assert again.tab.transcript() == await inside.transcript("s-1")
+
+
+async def test_a_page_that_came_is_not_sent_again(
+    inside: InProcessSite, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database fails between the page and the question for drafts: the page stands, and the drafts are asked for later."""
+    monkeypatch.setattr(consumers, "ASKING_SECONDS", 0.02)
+    gate = asyncio.Event()
+    settings.MODEL = ScriptedModel(["so far", gate])
+    user = await inside.user()
+    await holding(await inside.tab(user))
+    late = await inside.tab(user, resuming=False)
+    await late.until_frame("connected")
+    met = failing_once(monkeypatch, events, "active_run", raising(OperationalError("cut")))
+    await late.send("resume", after=0)
+    await asyncio.wait_for(met.wait(), 5)
+    # Which is when everything that failed has been tried again.
+    await late.until_frame("reasoning_delta")
+    assert types(late).count("resumed") == types(late).count("message") == 1
+    gate.set()

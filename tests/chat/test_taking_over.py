@@ -202,3 +202,17 @@ async def test_a_process_that_lost_the_run_does_not_act(
                 await asyncio.sleep(0.01)
     assert payments == []
     assert (await query(Run.objects.get)).state == "running"
+
+
+async def test_calls_of_one_id_are_told_apart(inside: InProcessSite, settings: Any, payments: list[int]) -> None:
+    """Some models count their calls anew in each answer: that an earlier one of that id has its result says nothing of this one."""
+    model = settings.MODEL = ScriptedModel(["never"])
+    done = Step(number=2, type=StepType.TOOL_RESULT, content="sent", iteration=1, tool_name="send_money", call_id="0")
+    later = replace(use(3, "send_money", "0", amount=5), iteration=2)
+    run_id = await lost_after(inside, [use(1, "send_money", "0", amount=5), done, later])
+    tab = await inside.tab(await query(lambda: Run.objects.get().session.owner))
+    await tab.until_ended(run_id)
+    assert (payments, model.asked) == ([], [])
+    result = [f["data"] for f in tab.tab.transcript() if f["type"] == "reasoning_step"][-2]
+    assert (result["type"], result["iteration"], result["code"]) == ("tool_result", 2, FailureCode.OUTCOME_UNKNOWN)
+    assert tab.tab.runs[run_id].state == "failed"

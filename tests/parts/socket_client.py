@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.parts.tab import Frame, Tab
 
@@ -351,7 +351,7 @@ class LiveTab:
             turn += 1
             try:
                 socket = await open_socket(door, self._user, self.session_id)
-            except (OSError, InvalidStatus, ConnectionClosed, TimeoutError, EOFError):
+            except (OSError, InvalidHandshake, ConnectionClosed, TimeoutError, EOFError):
                 self._lost()
                 await asyncio.sleep(self._retry)
                 continue

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import redis
+from channels.layers import channel_layers
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError
 
+from chat import group
 from reasoning_site import channel_layer
 from reasoning_site.channel_layer import ChannelLayer
 from reasoning_site.redis_hosts import redis_hosts
@@ -202,6 +204,25 @@ async def test_leaving_is_told_to_the_server(redis_server: RedisServer, new_laye
     with redis.Redis.from_url(redis_server.url, decode_responses=True) as client:
         assert client.pubsub_channels("test__group__*") == ["test__group__stays"]
         assert channel not in client.pubsub_channels("test*")
+
+
+async def test_who_leaves_while_it_is_away_is_gone_for_good(own_redis: RedisServer, new_layer: NewLayer) -> None:
+    """Sockets come and go while Redis is away, too; the groups of those that went are not joined again when it is back."""
+    layer = new_layer(own_redis.url)
+    channel_layers.set("default", layer)
+    try:
+        channel = await listening(layer, "left")
+        own_redis.stop()
+        assert not await group.tell("left", {"type": "x"})
+        await group.leave("left", channel)
+        own_redis.start()
+        async with asyncio.timeout(5):
+            while not await group.join("stays", channel):  # noqa: ASYNC110 - nothing tells when it is back
+                await asyncio.sleep(0.05)
+    finally:
+        channel_layers.backends.clear()
+    with redis.Redis.from_url(own_redis.url, decode_responses=True) as client:
+        assert client.pubsub_channels("test__group__*") == ["test__group__stays"]
 
 
 async def test_closing_leaves_no_task_and_no_connection(own_redis: RedisServer, new_layer: NewLayer) -> None:
