@@ -96,6 +96,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             session_id=public_id, agent_name=self.session.agent, head=head, epoch=epoch, active_run=active
         )
         await self.feed.send(frame)
+        self.asked_at = asyncio.get_running_loop().time()
         self.asking = asyncio.create_task(self._keep_asking())
         metrics.socket_opened()
 
@@ -122,6 +123,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                 self.pace.was_acknowledgement()
             if is_acknowledgement or await self._is_signed_in():
                 await self._obey(command)
+            if isinstance(command, protocol.Ping):
+                # Its answer took all that is asked for with a heartbeat of ours.
+                self.asked_at = asyncio.get_running_loop().time()
         except Refused as refused:
             await self._refuse(refused, command)
         except commands.Unread:
@@ -190,7 +194,6 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
 
     async def _keep_asking(self) -> None:
         """What the group should have told, asked of the database now and then: news, and whether the login stands."""
-        asked_at = asyncio.get_running_loop().time()
         while not self.left:
             await asyncio.sleep(ASKING_SECONDS)
             now = asyncio.get_running_loop().time()
@@ -198,8 +201,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                 await self._leave(Close.TOO_SLOW)
             else:
                 with self._database_may_fail():
-                    if now - asked_at >= settings.HEARTBEAT_SECONDS:
-                        asked_at = now
+                    if now - self.asked_at >= settings.HEARTBEAT_SECONDS:
+                        self.asked_at = now
                         await self._ask()
                         await self._is_signed_in()
                     elif self._has_reason_to_ask():

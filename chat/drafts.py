@@ -8,6 +8,7 @@ of it.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -27,6 +28,18 @@ PATIENCE = 4
 def utf16_length(text: str) -> int:
     """The length that JavaScript sees."""
     return len(text) if text.isascii() else len(text) + sum(character > "\uffff" for character in text)
+
+
+def _next_beat(now: float, *, took: float) -> float:
+    """When to tell again after a message that took so long. All runs of a process tell in the same moments, so that what they say
+    goes out together.
+    """
+    beat = settings.DELTA_SECONDS
+    if not beat:
+        return now + min(PATIENCE * took, SLOWEST_SECONDS)
+    beats = min(math.ceil(PATIENCE * took / beat), SLOWEST_SECONDS // beat)
+    # A quarter at least: timers come a little early or late.
+    return (math.floor(now / beat + 0.25) + max(beats, 1)) * beat
 
 
 @dataclass(slots=True)
@@ -130,12 +143,12 @@ class Drafts:
             for draft in list(self._drafts.values()):
                 if draft.untold and not await self._tell_new(draft):
                     all_told = False
-            pause = min(max(settings.DELTA_SECONDS, PATIENCE * (loop.time() - began)), SLOWEST_SECONDS)
+            until = _next_beat(loop.time(), took=loop.time() - began)
             if not all_told:
-                pause = SLOWEST_SECONDS
+                until = loop.time() + SLOWEST_SECONDS
                 self._untold.set()
             try:
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout_at(until):
                     await self._urgent.wait()
             except TimeoutError:
                 pass

@@ -32,12 +32,13 @@ class Load:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """Of one load. `per_token` is the processor time of each group in microseconds, over the windows in which all answers of a
-    batch were streaming; `rate` the tokens a second in them; delays are in seconds.
+    batch were streaming; `rate` the tokens a second in them; `delays` are theirs in seconds, `all_delays` those of all tokens.
     """
 
     per_token: dict[str, float]
     rate: float
     delays: list[float]
+    all_delays: list[float]
     tokens: int
     lost: int
     doubled: int
@@ -50,6 +51,10 @@ class Cost:
     def delay(self, share: float) -> float:
         """The delay, in milliseconds, that so large a share of the tokens kept to."""
         return 1000 * percentile(self.delays, share)
+
+    def delay_of_all(self, share: float) -> float:
+        """The same of all tokens, with those that came while answers began and ended."""
+        return 1000 * percentile(self.all_delays, share)
 
 
 _names = itertools.count(1)
@@ -84,6 +89,7 @@ class Overloaded(Exception):
 
 def _cost(batches: Sequence[Sequence[Reading]], meter: Meter) -> Cost:
     spent: dict[str, float] = {}
+    delays: list[float] = []
     tokens = 0
     seconds = 0.0
     for readings in batches:
@@ -95,12 +101,19 @@ def _cost(batches: Sequence[Sequence[Reading]], meter: Meter) -> Cost:
         for name, used in meter.spent(since, until).items():
             spent[name] = spent.get(name, 0.0) + used
         tokens += sum(since < arrival <= until for reading in readings for arrival in reading.arrivals)
+        delays += [
+            delay
+            for reading in readings
+            for arrival, delay in zip(reading.arrivals, reading.delays, strict=bool(reading.delays))
+            if since < arrival <= until
+        ]
         seconds += until - since
     every = [reading for readings in batches for reading in readings]
     return Cost(
         per_token={name: 1e6 * used / tokens for name, used in spent.items()},
         rate=tokens / seconds,
-        delays=[delay for reading in every for delay in reading.delays],
+        delays=delays,
+        all_delays=[delay for reading in every for delay in reading.delays],
         tokens=sum(len(reading.arrivals) for reading in every),
         lost=sum(reading.lost for reading in every),
         doubled=sum(reading.doubled for reading in every),
