@@ -22,10 +22,10 @@ TINY = dataclasses.replace(
     FULL,
     rounds=1,
     warm_up=Load(tabs=1, count=5, rate=50),
-    live=Load(tabs=3, count=40, rate=50),
+    live=Load(tabs=3, count=150, rate=50),
     short=Load(tabs=1, count=100, rate=500, batches=2),
     long=Load(tabs=1, count=300, rate=500),
-    flood=Load(tabs=2, count=200, rate=0),
+    flood=Load(tabs=1, count=200, rate=0),
     idle=3,
     watch_seconds=0.0,
 )
@@ -61,7 +61,7 @@ def test_every_token_of_every_load_arrives_once_from_both_kinds_of_site(
 
     table = table_of(bench.found, TINY)
     # Warm-up, two lengths beside one and many, a round, a flood.
-    tokens = 5 + 2 * (2 * 100 + 300) + 3 * 40 + 2 * 200
+    tokens = 5 + 2 * (2 * 100 + 300) + 3 * 150 + 200
     rows = {row.what.strip(): row.values for row in table.rows}
     assert rows["tokens checked"] == {"stack": tokens, "one process": tokens}
     assert rows["lost"] == rows["doubled"] == {"stack": 0, "one process": 0}
