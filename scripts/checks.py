@@ -20,6 +20,7 @@ from scripts.node import is_installed, mark_installed, with_node
 
 TOP = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
+TESTS_AT_ONCE = 3
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -102,14 +103,20 @@ def javascript(environment: dict[str, str]) -> str:
     )
 
 
+def pytest(*words: str, environment: dict[str, str]) -> str:
+    """Several at a time: most tests wait for servers most of the time."""
+    beside = ("-n", str(TESTS_AT_ONCE), "--dist", "worksteal")
+    return command(PYTHON, "-m", "pytest", *beside, *words, environment=environment, counts=r"^=+ .* in .*=+$")
+
+
 def python_tests(environment: dict[str, str]) -> str:
-    return command(PYTHON, "-m", "pytest", "--ignore=tests/browser", environment=environment, counts=r"^=+ .* in .*=+$")
+    return pytest("--ignore=tests/browser", environment=environment)
 
 
 def browser_tests(environment: dict[str, str]) -> str:
     environment = with_node(environment)
     command(PYTHON, "-m", "tests.parts.chromium", environment=environment)
-    return command(PYTHON, "-m", "pytest", "tests/browser", environment=environment, counts=r"^=+ .* in .*=+$")
+    return pytest("tests/browser", environment=environment)
 
 
 def vendor(environment: dict[str, str]) -> str:
