@@ -29,18 +29,23 @@ LONGEST_SECONDS = 60
 DATABASE_AWAY_SECONDS = 2
 
 
-@transaction.atomic
 def open_socket(socket_id: uuid.UUID, process: str, *, user_id: int) -> None:
-    """Count a socket as the user's. Raises `Refused` where there are too many, and `processes.Unannounced`."""
+    """Count a socket as the user's, where there is a limit; where there is none, sockets also open while nothing can be written.
+
+    Raises `Refused` where there are too many, and `processes.Unannounced`.
+    """
     if settings.SOCKETS_PER_USER:
-        _hold(user_id)
-        held = OpenSocket.objects.filter(user_id=user_id, process__in=processes.living())
-        if held.count() >= settings.SOCKETS_PER_USER:
-            # By then, those of a server that has died no longer count.
-            wait = processes.DEAD_AFTER * settings.PROCESS_SECONDS
-            raise _refused(
-                f"You have as many connections open as you may ({settings.SOCKETS_PER_USER}); close some", wait
-            )
+        _count_socket(socket_id, process, user_id=user_id)
+
+
+@transaction.atomic
+def _count_socket(socket_id: uuid.UUID, process: str, *, user_id: int) -> None:
+    _hold(user_id)
+    held = OpenSocket.objects.filter(user_id=user_id, process__in=processes.living())
+    if held.count() >= settings.SOCKETS_PER_USER:
+        # By then, those of a server that has died no longer count.
+        wait = processes.DEAD_AFTER * settings.PROCESS_SECONDS
+        raise _refused(f"You have as many connections open as you may ({settings.SOCKETS_PER_USER}); close some", wait)
     if not Process.objects.filter(pk=process).exists():
         raise processes.Unannounced(process)
     OpenSocket.objects.create(pk=socket_id, process_id=process, user_id=user_id, opened_at=Now())

@@ -60,6 +60,7 @@ class Shard:
         self._layer = layer
         self._names: set[str] = set()
         self._subscribed: dict[str, asyncio.Future[bool]] = {}
+        self._unsubscribing: set[asyncio.Task[None]] = set()
         self._beat = f"{layer.prefix}__beat__{uuid.uuid4().hex}"
         self._unheard = 0
         self._pool: Any = None
@@ -154,11 +155,19 @@ class Shard:
             raise NotConnected("Redis does not answer.")
 
     async def unsubscribe(self, name: str) -> None:
-        """Does not wait for the server."""
+        """Does not wait for the server: whoever asks may be on its own way out, and be cut off at any await."""
         self._names.discard(name)
         if self._subscribed.pop(name, None) is not None and self._connection is not None:
-            with contextlib.suppress(RedisError, OSError):
-                await self._connection.send_command("UNSUBSCRIBE", name, check_health=False)
+            task = asyncio.create_task(self._unsubscribe(self._connection, name))
+            self._unsubscribing.add(task)
+            task.add_done_callback(self._unsubscribing.discard)
+
+    async def _unsubscribe(self, connection: Any, name: str) -> None:
+        if name in self._subscribed:
+            return  # Wanted again meanwhile.
+        # An attribute is missing where redis-py gave the connection up in mid-command, which it does not expect.
+        with contextlib.suppress(RedisError, OSError, AttributeError):
+            await connection.send_command("UNSUBSCRIBE", name, check_health=False)
 
     async def flush(self) -> None:
         """Forget everything and close all connections."""

@@ -60,7 +60,7 @@ async def test_a_limit_counts_down_and_can_be_given_up(
     await chat.ask("the first")
     await chat.until_state("completed")
     await chat.ask("one too many")
-    counting = re.compile(r"Not taken yet: You may send 1 messages a minute\. Sent again in (\d+) s")
+    counting = re.compile(r"Not taken yet: You may send 1 message a minute\. Sent again in (\d+) s")
     await expect(chat.outbox).to_contain_text(counting)
     discard = chat.outbox.get_by_role("button", name="Discard")
     await discard.focus()

@@ -13,8 +13,9 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.chat_page import ChatPage, assert_equal_to_database, until, until_equal
+from tests.parts.browser import NewPage
 from tests.parts.model_server import Gate, ModelServer, Pace, Reasoning, Text, ToolCall, Usage
-from tests.parts.site_process import DATABASE, Site
+from tests.parts.site_process import DATABASE, NewSite, Site
 
 THOUGHT, ANSWER = "thought", "final_answer"
 
@@ -89,8 +90,12 @@ async def test_a_reload_at_any_moment_shows_the_text_so_far(page: Page, site: Si
     assert site.runs(chat.session_id)[0]["attempt"] == 1
 
 
-async def test_a_reload_between_tool_use_and_result(page: Page, site: Site, model_server: ModelServer) -> None:
+async def test_a_reload_between_tool_use_and_result(
+    new_page: NewPage, new_site: NewSite, model_server: ModelServer
+) -> None:
     """While tools are at work, their uses stand on the page that is loaded anew, and the results follow."""
+    site = new_site(SOCKETS_PER_USER="0")
+    page = await new_page(site.new_user(), at=site)
     calls = [ToolCall("calculator", {"expression": f"{number}+1"}) for number in range(30)]
     script = model_server.script(calls, [Text("Done.")])
     chat = await ChatPage(page).open()

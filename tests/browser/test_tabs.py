@@ -108,9 +108,11 @@ async def test_a_failed_run_offers_to_try_again(
 async def test_tabs_outlive_a_killed_server(
     new_page: NewPage, new_site: NewSite, model_server: ModelServer, page_errors: PageErrors
 ) -> None:
-    """`kill -9` in mid-answer: the tabs come back by themselves and show the error that is recorded; trying again works."""
+    """`kill -9` in mid-answer, as often as a run may be lost: the tabs come back by themselves and show the error that is
+    recorded; trying again works.
+    """
     page_errors.allow_lost_connections()
-    site = new_site()
+    site = new_site(ATTEMPTS="1")
     user = site.new_user()
     turn: Turn = [Text(["Half of the "]), Gate("half"), Text(["answer."])]
     script = model_server.script([ToolCall("calculator", {"expression": "6*7"})], Attempts([turn, turn]))

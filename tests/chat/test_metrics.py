@@ -184,21 +184,32 @@ async def test_a_gap_that_is_healed_is_counted_and_a_heartbeat_with_nothing_new_
     inside: InProcessSite, settings: Any
 ) -> None:
     """The log is read because an announcement did not come: by the next one, or by the heartbeat that asks."""
-    settings.MODEL = ScriptedModel(["a"])
+    # What a message brings is read for its sender without having been missed: what is lost comes later.
+    gates = [asyncio.Event(), asyncio.Event()]
+    settings.MODEL = ScriptedModel(["a"], ["a", gates[0], "b"], ["a", gates[1], "b"])
     layer = ForgetfulLayer()
     channel_layers.backends["default"] = layer
     tab = await inside.tab(await inside.user())
     await tab.until_current()
     counted = Counted()
     await tab.until_current()
+
+    async def answering(message: str) -> str:
+        run_id = await tab.say(message)
+        await tab.until(lambda tab: bool(tab.runs[run_id].drafts))
+        return run_id
+
     await tab.until_ended(await tab.say("nothing lost"))
     await tab.until_current()
     assert counted("glassbox_gaps_healed_total") == 0
-    layer.lost = {tab.tab.seq + 2}
-    await tab.until_ended(await tab.say("the start is lost, the next announcement shows it"))
+    run_id = await answering("the answer is lost, the next announcement shows it")
+    layer.lost = {tab.tab.seq + 1}
+    gates[0].set()
+    await tab.until_ended(run_id)
     assert counted("glassbox_gaps_healed_total") == 1
-    layer.lost = {tab.tab.seq + 4}
-    run_id = await tab.say("the end is lost, and only a heartbeat can find it")
+    run_id = await answering("the end is lost, and only a heartbeat can find it")
+    layer.lost = {tab.tab.seq + 2}
+    gates[1].set()
     async with asyncio.timeout(5):
         while await query(events.end_of, run_id) is None:  # noqa: ASYNC110 - that it is told to nobody is the point
             await asyncio.sleep(0.01)

@@ -215,7 +215,7 @@ async def test_who_leaves_while_it_is_away_is_gone_for_good(own_redis: RedisServ
         assert not await group.tell("left", {"type": "x"})
         await group.leave("left", channel)
         own_redis.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not await group.join("stays", channel):  # noqa: ASYNC110 - nothing tells when it is back
                 await asyncio.sleep(0.05)
     finally:
