@@ -295,15 +295,15 @@ def results_tell_the_effects(evidence: Evidence) -> Iterator[str]:
 
 
 def answers_are_whole(evidence: Evidence) -> Iterator[str]:
-    """A completed run ends with the model's whole answer; one that was cut off has a beginning of it."""
+    """A completed run ends with a whole answer of the model's; one that was cut off has a beginning of one."""
     for run in evidence.runs:
         rows = [row for row in evidence.events if row.run_id == run.id and row.step_type == "final_answer"]
         said, whole = [row.content for row in rows], evidence.answers.get(run.client_id)
         if whole is None:
             continue
-        if run.state == "completed" and said != [whole]:
+        if run.state == "completed" and said not in [[answer] for answer in whole]:
             yield f"run {run.id} completed with {said!r}; the model said {whole!r}"
-        elif run.state != "completed" and not all(whole.startswith(text) for text in said):
+        elif run.state != "completed" and not all(any(answer.startswith(text) for answer in whole) for text in said):
             yield f"run {run.id} was cut off with {said!r}, which the model did not say"
 
 

@@ -71,7 +71,7 @@ class Effect:
 class Evidence:
     """One session, all in all. `fresh` is a tab that opened when everything was over.
 
-    `answers` are the whole answers that the model gives, by the message's `client_id`; `effects` are those of this session, and
+    `answers` are the whole answers that the model may give, by the message's `client_id`; `effects` are those of this session, and
     `once` the tools that must not have one twice.
     """
 
@@ -81,7 +81,7 @@ class Evidence:
     events: Sequence[EventRow]
     tabs: Sequence[TabLog]
     fresh: TabLog
-    answers: Mapping[str, str]
+    answers: Mapping[str, Sequence[str]]
     effects: Sequence[Effect]
     once: frozenset[str]
     with_effect: frozenset[str]

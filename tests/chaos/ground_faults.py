@@ -14,6 +14,8 @@ from tests.chaos.world import World
 from tests.parts.server import Process
 
 KILL_PUBSUB_SECONDS = 0.2
+# What a run records, one transaction after the other.
+RECORDED = (b"message", b"run_start", b"final_answer", b"run_end")
 CUT_SECONDS = 30.0
 
 
@@ -131,11 +133,15 @@ async def postgres_frozen(world: World, chance: random.Random) -> Outcome:
 
 
 def commit_cut(*, delivered: bool) -> Fault:
-    """The connection breaks with a COMMIT under way: it took place or not, and its sender cannot know."""
+    """The connection breaks with a COMMIT under way: it took place or not, and its sender cannot know. It writes again, once; only
+    a worker that cannot know that it has taken a run loses it.
+    """
 
     async def fault(world: World, chance: random.Random) -> Outcome:
+        upheavals = world.upheavals
         async with world.postgres_free:
-            cuts = [world.relay.cut(delivered=delivered) for _ in range(chance.randint(1, 3))]
+            kinds = chance.sample(RECORDED, k=chance.randint(1, len(RECORDED)))
+            cuts = [world.relay.cut(kind, delivered=delivered) for kind in kinds]
             session = await world.open()
             run_id = await session.ask(counting(3, pace=0))
             try:
@@ -147,8 +153,11 @@ def commit_cut(*, delivered: bool) -> Fault:
             began = time.monotonic()
             await session.tabs[0].until_ended(run_id, timeout=60)
             seconds = time.monotonic() - began
+        (run,) = await world.query("SELECT losses FROM chat_run WHERE id = %s", run_id)
+        is_lost = run["losses"] and b"run_start" not in kinds and world.upheavals == upheavals
         await session.finish()
-        return Outcome(f"{len(cuts)} commits of events", seconds)
+        broken = "a run lost its worker, which was there" if is_lost else ""
+        return Outcome(f"of {', '.join(kind.decode() for kind in kinds)}", seconds, broken)
 
     return fault
 

@@ -18,8 +18,9 @@ SIZE = 256 * 1024
 
 @dataclass
 class Cut:
-    """The next commit of events is broken off: `delivered` or not to the database, its answer never comes."""
+    """The next commit of events with all these words is broken off: `delivered` or not to the database, its answer never comes."""
 
+    words: tuple[bytes, ...]
     delivered: bool
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -57,9 +58,9 @@ class Relay:
             task.cancel()
         await asyncio.gather(*self._handlers, return_exceptions=True)
 
-    def cut(self, *, delivered: bool) -> Cut:
-        """Break the connection of the next commit that records events."""
-        cut = Cut(delivered)
+    def cut(self, *words: bytes, delivered: bool) -> Cut:
+        """Break the connection of the next commit that records events with all these words."""
+        cut = Cut(words, delivered)
         self._cuts.append(cut)
         return cut
 
@@ -108,12 +109,13 @@ class Relay:
         self, reader: asyncio.StreamReader, there: asyncio.StreamWriter, muted: asyncio.Event, answered: asyncio.Event
     ) -> None:
         """From the site to the database; ends where the connection is to be broken."""
-        records = False
+        recorded = b""
         while chunk := await reader.read(SIZE):
-            records = records or EVENTS in chunk
+            if EVENTS in chunk:
+                recorded += chunk
             if len(chunk) < 64 and COMMIT.search(chunk):
-                if records and self._cuts:
-                    cut = self._cuts.pop(0)
+                for cut in [cut for cut in self._cuts if recorded and all(word in recorded for word in cut.words)][:1]:
+                    self._cuts.remove(cut)
                     if cut.delivered:
                         muted.set()
                         there.write(chunk)
@@ -121,7 +123,7 @@ class Relay:
                     if not cut.done.done():
                         cut.done.set_result(None)
                     return
-                records = False
+                recorded = b""
             for hold in [hold for hold in self._holds if all(word in chunk for word in hold.words)]:
                 self._holds.remove(hold)
                 if not hold.reached.done():

@@ -79,7 +79,7 @@ class Run:
     async def _lane(self, planned: Sequence[Planned]) -> None:
         """One fault after the other, each at a moment of its own."""
         for one in planned:
-            await asyncio.sleep(one.chance.uniform(0, 0.8))
+            await asyncio.sleep(self.world.some_seconds(one.chance, 0, 0.8))
             upheavals, broken, seconds = self.world.upheavals, "", None
             at = time.monotonic()
             try:

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.chaos.ledger_agent import AGAIN, ONCE
-from tests.parts.model_script import Gate, Pace, Piece, Reasoning, Text, ToolCall, Usage
+from tests.parts.model_script import Attempts, Gate, Pace, Piece, Reasoning, Text, ToolCall, Usage
 
 _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
 class Script:
-    """`turns` for the model server, and the answer that comes out of them when nothing is lost."""
+    """`turns` for the model server, and the answer that comes out of them when nothing is lost; one of several, where the model
+    says something else each time that it is asked.
+    """
 
-    turns: list[list[Piece]]
-    answer: str
+    turns: list[list[Piece] | Attempts]
+    answers: tuple[str, ...]
 
 
 def numbered(count: int, *, width: int = 0) -> str:
@@ -29,17 +31,22 @@ def numbered(count: int, *, width: int = 0) -> str:
 def counting(count: int, *, pace: float, width: int = 0) -> Script:
     """Nothing but an answer."""
     answer = numbered(count, width=width)
-    return Script([[Pace(pace), Text(answer), Usage(10, count)]], answer)
+    return Script([[Pace(pace), Text(answer), Usage(10, count)]], (answer,))
 
 
 def gated(gate: str, *, before: int, after: int, pace: float = 0.02) -> Script:
-    """An answer that stops at a gate after so many tokens."""
-    answer = numbered(before + after)
-    tokens = answer.split(" ")
-    first, rest = " ".join(tokens[:before]), " ".join(tokens[before:])
-    said: list[Piece] = [Pace(pace)]
-    said += [Text(first), Gate(gate), Text(f" {rest}")] if before else [Gate(gate), Text(rest)]
-    return Script([said], answer)
+    """An answer that stops at a gate after so many tokens. Asked again, the model says the same in other words: so it shows whose
+    words were recorded.
+    """
+    asked, answers = [], []
+    for name in ("first", "second", "third", "fourth"):
+        tokens = [f"{number}:{name}" for number in range(1, before + after + 1)]
+        first, rest = " ".join(tokens[:before]), " ".join(tokens[before:])
+        said: list[Piece] = [Pace(pace)]
+        said += [Text(first), Gate(gate), Text(f" {rest}")] if before else [Gate(gate), Text(rest)]
+        asked.append(said)
+        answers.append(" ".join(tokens))
+    return Script([Attempts(asked)], tuple(answers))
 
 
 def booking(session: str, *calls: tuple[str, dict[str, Any]], count: int, pace: float) -> Script:
@@ -47,7 +54,7 @@ def booking(session: str, *calls: tuple[str, dict[str, Any]], count: int, pace: 
     answer = numbered(count)
     asked: list[Piece] = [Pace(pace), Reasoning("I must write that down.")]
     asked += [ToolCall(tool, {"mark": f"{session}.{next(_numbers)}", **more}) for tool, more in calls]
-    return Script([asked, [Pace(pace), Text(answer)]], answer)
+    return Script([asked, [Pace(pace), Text(answer)]], (answer,))
 
 
 def any_script(session: str, chance: random.Random) -> Script:

@@ -36,7 +36,7 @@ class Session:
         self.world = world
         self.user = user
         self.id = f"chaos-{uuid.uuid4().hex[:12]}"
-        self.answers: dict[str, str] = {}
+        self.answers: dict[str, tuple[str, ...]] = {}
         self.closed = False
         self._messages: dict[str, str] = {}
         self.tabs = [LoggedTab(list(where), user, self.id, name=f"{name}#{n}") for n, (name, where) in enumerate(doors)]
@@ -53,7 +53,7 @@ class Session:
         client_id = client_id or uuid.uuid4().hex
         if client_id not in self._messages:
             self._messages[client_id] = f"script:{self.world.model.script(*script.turns)}"
-            self.answers[client_id] = script.answer
+            self.answers[client_id] = script.answers
         message = self._messages[client_id]
         return await (tab or self.tabs[0]).ask(message, client_id=client_id, agent_name=NAME, **payload)
 

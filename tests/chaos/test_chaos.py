@@ -19,6 +19,8 @@ SEED = 20261124
 OTHER_WAY_ROUND = ("worker's clock a day behind", "web server's clock a day ahead")
 ENVIRONMENT = {
     "LEASE_SECONDS": "1.5",
+    "SWEEP_SECONDS": "0.2",
+    "WATCH_SECONDS": "0.2",
     "GRACE_SECONDS": "2",
     "UNACKNOWLEDGED_BYTES": "65536",
     "SLOW_SECONDS": "1",

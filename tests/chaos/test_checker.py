@@ -186,7 +186,7 @@ def evidence(change: Callable[[list[EventRow]], object] = lambda rows: None) -> 
         events=rows,
         tabs=[live(rows), late(rows)],
         fresh=fresh(rows),
-        answers={"client-1": "1 2 3", "client-2": "1 2 3 4 5 6 7 8 9"},
+        answers={"client-1": ["1 2 3", "one two three"], "client-2": ["1 2 3 4 5 6 7 8 9"]},
         effects=[Effect(mark="m-1", tool="ledger")],
         once=frozenset({"ledger"}),
         with_effect=frozenset({"ledger", "glance"}),
@@ -372,6 +372,15 @@ def an_old_attempts_write() -> Evidence:
     return evidence(late_write)
 
 
+def an_old_attempts_words_under_a_new_one() -> Evidence:
+    """It was not refused, and its step looks like one of the attempt that came after."""
+
+    def words(rows: list[EventRow]) -> None:
+        rows[7] = replace(rows[7], content="one two three")
+
+    return evidence(words)
+
+
 def an_attempt_left_out() -> Evidence:
     def skip(rows: list[EventRow]) -> None:
         for index in (5, 7, 8):
@@ -470,6 +479,7 @@ def a_draft_that_differs_between_tabs() -> Evidence:
         (a_run_that_broke_off, "runs fail only with their process"),
         (two_runs_at_once, "one active run in a session"),
         (an_old_attempts_write, "no write by an old attempt"),
+        (an_old_attempts_words_under_a_new_one, "drafts grow to what is recorded"),
         (an_attempt_left_out, "no write by an old attempt"),
         (a_step_twice, "each step once"),
         (a_result_twice, "each step once"),

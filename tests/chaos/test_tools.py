@@ -53,13 +53,14 @@ async def test_a_commit_is_cut_before_or_after_it_took_place(
     """Its sender learns the same in both cases: the connection is gone. The one before it and the one after it go through."""
     url = through(relay, postgres_server, database)
     await asyncio.to_thread(record, url, "before")
-    cut = relay.cut(delivered=delivered)
+    cut = relay.cut(b"cut", delivered=delivered)
+    await asyncio.to_thread(record, url, "another")
     with pytest.raises(psycopg.OperationalError):
         await asyncio.to_thread(record, url, "cut")
     await cut.done
     await asyncio.to_thread(record, url, "after")
     names = [row["name"] for row in database.query('SELECT name FROM "chat_event"')]
-    assert names == (["before", "cut", "after"] if delivered else ["before", "after"])
+    assert names == (["before", "another", "cut", "after"] if delivered else ["before", "another", "after"])
     await relay.close()
 
 

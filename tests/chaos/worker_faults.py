@@ -42,7 +42,7 @@ async def before_the_first_token(world: World, chance: random.Random) -> Victim:
 
 
 async def in_mid_token(world: World, chance: random.Random) -> Victim:
-    return await _at_model_gate(world, before=chance.randint(3, 30), after=10)
+    return await _at_model_gate(world, before=chance.randint(3, 30), after=30)
 
 
 async def in_a_tool(world: World, chance: random.Random) -> Victim:
@@ -136,7 +136,7 @@ def stopped(moment: Moment) -> Fault:
                     victim.let_go()
                     seconds = await _goes_on(victim, began)
                     # Before the other one has ended it, or after.
-                    await asyncio.sleep(chance.choice((0.0, 1.0)))
+                    await asyncio.sleep(chance.choice((0.0, 1.0)) / world.haste)
                 finally:
                     victim.worker.resume()
         return Outcome(await _fate(victim), seconds)
