@@ -53,7 +53,7 @@ def worker_clock(offset: str) -> Fault:
     """A worker is replaced by one whose clock is off; it drives runs like any other, for the rest of its life."""
 
     async def fault(world: World, chance: random.Random) -> Outcome:
-        async with world.workers_free:
+        async with world.kills_free, world.stops_free:
             worker = await world.some(chance, world.stack.workers)
             code = await _replace(world, worker, offset)
         session = await world.open()

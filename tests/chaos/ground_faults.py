@@ -171,7 +171,7 @@ SELECT count(*) FROM chat_run WHERE state = 'failed' AND ended_at > %s
 
 async def rolling_restart(world: World, chance: random.Random) -> Outcome:
     """Each web server and each worker is asked to end and started again, one after the other. No answer breaks."""
-    async with world.workers_free, world.webs_free, world.redis_free, world.postgres_free, world.felt():
+    async with world.kills_free, world.stops_free, world.webs_free, world.redis_free, world.postgres_free, world.felt():
         await world.until_complete()
         # What earlier faults broke has come to its end by now.
         await world.until_alive()

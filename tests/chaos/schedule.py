@@ -9,7 +9,7 @@ from typing import Literal
 from tests.chaos import client_faults, clock_faults, ground_faults, lossy, worker_faults
 from tests.chaos.outcome import Fault
 
-Lane = Literal["workers", "ground", "clients"]
+Lane = Literal["workers", "frozen workers", "ground", "clients"]
 DAY = 86_400
 
 

@@ -112,7 +112,7 @@ def killed(moment: Moment) -> Fault:
     """`kill -9`: the run goes on, or ends, without it."""
 
     async def fault(world: World, chance: random.Random) -> Outcome:
-        async with world.workers_free, _victim(world, chance, moment) as victim:
+        async with world.kills_free, _victim(world, chance, moment) as victim:
             began = time.monotonic()
             async with world.felt():
                 victim.worker.kill()
@@ -128,7 +128,7 @@ def stopped(moment: Moment) -> Fault:
     """SIGSTOP until somebody else has the run, then SIGCONT: it must notice that it has lost it, and write nothing."""
 
     async def fault(world: World, chance: random.Random) -> Outcome:
-        async with world.workers_free, _victim(world, chance, moment) as victim:
+        async with world.stops_free, _victim(world, chance, moment) as victim:
             began = time.monotonic()
             async with world.felt():
                 victim.worker.pause()

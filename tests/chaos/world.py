@@ -59,7 +59,8 @@ class World:
         self.canary: Session | None = None
         self.upheavals = 0
         # One fault at a time for each: two would only hide one another.
-        self.workers_free = asyncio.Lock()
+        self.kills_free = asyncio.Lock()
+        self.stops_free = asyncio.Lock()
         self.webs_free = asyncio.Lock()
         self.redis_free = asyncio.Lock()
         self.postgres_free = asyncio.Lock()
