@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import logging
 import signal
@@ -111,6 +112,8 @@ class SiteServer(Server):  # type: ignore[misc] # daphne has no types
 
     def run(self) -> None:
         """Serve until SIGINT or SIGTERM, drain, then end every task that is left in the event loop."""
+        # What is loaded by now stays, and is not looked through for garbage any more.
+        gc.freeze()
         super().run()
         loop = asyncio.get_event_loop()
         left = asyncio.all_tasks(loop)

@@ -35,7 +35,7 @@ class Hands:
     """The processes that make the load, or think beside it."""
 
     clients: Assistant
-    thinkers: Assistant
+    thinkers: list[Assistant]
 
 
 class Bench:
@@ -54,8 +54,10 @@ class Bench:
         for number in range(self._scale.rounds):
             for place in (*sites, bare, silent):
                 self.found.live.setdefault(place.name, []).append(self._put(load, place, check=place is not silent))
-            self.found.agent.append(think(load, self._hands.thinkers, is_bare=False))
-            self.found.client.append(think(load, self._hands.thinkers, is_bare=True))
+            for place in sites:
+                thinkers = self._hands.thinkers[: place.drivers()]
+                self.found.agent.setdefault(place.name, []).append(think(load, thinkers, is_bare=False))
+            self.found.client.append(think(load, self._hands.thinkers[:1], is_bare=True))
             say(f"  round {number + 1}: {self._costs(number)}")
 
     def lengths(self, place: Place) -> None:
@@ -87,7 +89,8 @@ class Bench:
 
     def _costs(self, number: int) -> str:
         said = {name: costs[number].ours for name, costs in self.found.live.items()}
-        said |= {"agent": self.found.agent[number].ours, "model client": self.found.client[number].ours}
+        said |= {f"agent of {name}": costs[number].ours for name, costs in self.found.agent.items()}
+        said["model client"] = self.found.client[number].ours
         return ", ".join(f"{name} {cost:.0f}" for name, cost in said.items()) + " µs a token"
 
 
@@ -95,11 +98,12 @@ class Bench:
 def hands() -> Iterator[tuple[Hands, dict[str, str]]]:
     """Clients, thinkers and a model server; with the environment that makes a site ask that."""
     with contextlib.ExitStack() as closing:
-        model, clients, thinkers = Assistant(BenchModel), Assistant(Clients), Assistant(Thinkers)
-        for one in (model, clients, thinkers):
+        model, clients, thinkers = Assistant(BenchModel), Assistant(Clients), [Assistant(Thinkers), Assistant(Thinkers)]
+        for one in (model, clients, *thinkers):
             closing.callback(one.close)
         port = model.call("start")
-        thinkers.call("start", port=port)
+        for one in thinkers:
+            one.call("start", port=port)
         yield Hands(clients=clients, thinkers=thinkers), environment(port)
 
 

@@ -74,12 +74,15 @@ def put(load: Load, place: Place, clients: Assistant) -> Cost:
     return _cost(batches, meter)
 
 
-def think(load: Load, thinkers: Assistant, *, is_bare: bool) -> Cost:
-    """The same answers, thought by an agent, or given by the model's client alone, and shown to nobody."""
-    with Meter({OURS: [thinkers.pid]}) as meter:
-        readings = thinkers.call(
-            "think", runs=load.tabs, count=load.count, rate=load.rate, spread=load.spread, is_bare=is_bare
-        )
+def think(load: Load, thinkers: Sequence[Assistant], *, is_bare: bool) -> Cost:
+    """The same answers, thought by an agent, or given by the model's client alone, and shown to nobody; shared by so many
+    processes, as the fewer runs one has, the dearer each is.
+    """
+    runs = load.tabs // len(thinkers)
+    with Meter({OURS: [one.pid for one in thinkers]}) as meter:
+        for one in thinkers:
+            one.begin("think", runs=runs, count=load.count, rate=load.rate, spread=load.spread, is_bare=is_bare)
+        readings = [reading for one in thinkers for reading in one.result()]
     return _cost([readings], meter)
 
 

@@ -47,13 +47,15 @@ def sign_in(installation: Installation, count: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """`ours` are the processes that count, of which `webs` hold the sockets; `beside` are parents of other people's programs,
-    shown for themselves. `addresses` gives places to connect to, each somebody's who has no other, in a new session.
+    """`ours` are the processes that count: `webs` of them hold the sockets, and so many as `drivers` says drive runs. `beside` are
+    parents of other people's programs, shown for themselves. `addresses` gives places to connect to, each somebody's who has no
+    other, in a new session.
     """
 
     name: str
     ours: Callable[[], list[int]]
     webs: Callable[[], list[int]]
+    drivers: Callable[[], int]
     beside: dict[str, int] = field(default_factory=dict)
     addresses: Callable[[int], list[Address]]
     is_bare: bool = False
@@ -64,6 +66,7 @@ def of_stack(stack: Stack, cookies: list[str]) -> Place:
         name="stack",
         ours=lambda: [process.pid for process in stack.processes],
         webs=lambda: [web.pid for web in stack.webs],
+        drivers=lambda: len(stack.workers),
         beside={"PostgreSQL": stack.postgres.pid, "Redis": stack.redis.pid, "nginx": stack.proxy.pid},
         addresses=_addresses(stack, cookies),
     )
@@ -74,6 +77,7 @@ def of_site(site: Site, cookies: list[str]) -> Place:
         name="one process",
         ours=lambda: [server.pid for server in site.servers],
         webs=lambda: [server.pid for server in site.servers],
+        drivers=lambda: len(site.servers),
         addresses=_addresses(site, cookies),
     )
 
@@ -83,6 +87,7 @@ def of_bare(bare: BareServer, path: str = "") -> Place:
         name=f"bare/{path}" if path else "bare",
         ours=lambda: [bare.pid],
         webs=lambda: [bare.pid],
+        drivers=lambda: 0,
         addresses=lambda count: [Address(f"{bare.origin}/{path}")] * count,
         is_bare=True,
     )

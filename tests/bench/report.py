@@ -44,7 +44,7 @@ class Found:
     """Everything that was measured, by place; what is measured in rounds, in their order."""
 
     live: dict[str, list[Cost]] = field(default_factory=dict)
-    agent: list[Cost] = field(default_factory=list)
+    agent: dict[str, list[Cost]] = field(default_factory=dict)
     client: list[Cost] = field(default_factory=list)
     idle: dict[str, Idle] = field(default_factory=dict)
     lengths: dict[tuple[str, str, str], Cost] = field(default_factory=dict)
@@ -92,12 +92,13 @@ def _add_cost(table: Table, found: Found) -> None:
     def of_rounds(value: Callable[[Cost, Cost, Cost], float]) -> dict[str, float]:
         """The median over the rounds of what is made of ours, the agent's and the bare consumer's."""
         return {
-            place: _middle(value(*costs) for costs in zip(found.live[place], agent, bare, strict=True))
+            place: _middle(value(*costs) for costs in zip(found.live[place], agent[place], bare, strict=True))
             for place in found.sites
         }
 
     table.add("processor time a token", of_live(lambda cost: cost.ours), "µs")
-    table.add("  the agent alone", everywhere(agent), "µs")
+    agents = {place: _middle(cost.ours for cost in costs) for place, costs in agent.items()}
+    table.add("  the agent alone, in as many processes", agents, "µs")
     table.add("    its model client alone", everywhere(client), "µs")
     table.add("  without the agent", of_rounds(lambda ours, thinking, _: ours.ours - thinking.ours), "µs")
     table.add("  the bare consumer", everywhere(bare), "µs")
