@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError
 
 from chat import group
-from reasoning_site import channel_layer
+from reasoning_site import shard
 from reasoning_site.channel_layer import ChannelLayer
 from reasoning_site.redis_hosts import redis_hosts
 from tests.parts.redis_server import RedisServer
@@ -78,7 +78,7 @@ async def test_silence_for_longer_than_every_time_out(
     redis_server: RedisServer, new_layer: NewLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A socket that is told nothing for long stays subscribed: the time-outs are for answers, not for announcements."""
-    monkeypatch.setattr(channel_layer, "BEAT_SECONDS", 60)
+    monkeypatch.setattr(shard, "BEAT_SECONDS", 60)
     layer = new_layer(redis_server.url, seconds=0.1)
     channel = await listening(layer)
     before = clients(redis_server)
@@ -92,7 +92,7 @@ async def test_its_own_beat_keeps_a_silent_connection(
     redis_server: RedisServer, new_layer: NewLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beats that are heard are no reason to begin anew, however many."""
-    monkeypatch.setattr(channel_layer, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(shard, "BEAT_SECONDS", 0.05)
     layer = new_layer(redis_server.url)
     await listening(layer)
     before = clients(redis_server)
