@@ -71,7 +71,12 @@ class Shard:
     async def _publish_all(self) -> None:
         while self._unpublished:
             batch, self._unpublished = self._unpublished, []
-            failure = await self._failure_of([(channel, message) for channel, message, _ in batch])
+            try:
+                failure = await self._failure_of([(channel, message) for channel, message, _ in batch])
+            except asyncio.CancelledError:
+                for _, _, outcome in batch:
+                    outcome.cancel()
+                raise
             for _, _, outcome in batch:
                 if outcome.done():
                     continue  # Whoever waited for it has gone.
@@ -112,6 +117,9 @@ class Shard:
             await connection.disconnect(nowait=True)
             raise
         finally:
+            if pool is not self._pool:
+                # Given up meanwhile: nobody else closes what returns to it.
+                await connection.disconnect(nowait=True)
             await pool.release(connection)
 
     async def subscribe(self, name: str) -> None:
@@ -155,10 +163,16 @@ class Shard:
     async def flush(self) -> None:
         """Forget everything and close all connections."""
         self._names.clear()
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.wait({self._keeping})
-            self._keeping = None
+        # Those that send, too: a second try would connect anew.
+        tasks = {task for task in (self._keeping, self._publishing, *self._unsubscribing) if task is not None}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._keeping = self._publishing = None
+        for _, _, outcome in self._unpublished:
+            outcome.cancel()
+        self._unpublished.clear()
         self._is_away = False
         await self._disconnect()
 

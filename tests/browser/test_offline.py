@@ -110,7 +110,7 @@ async def test_the_browser_comes_online(
     # An open WebSocket outlives what Playwright calls offline, so the connection is cut as well.
     await page.context.set_offline(True)
     network.cut()
-    await expect(chat.connection).to_have_text(RETRYING)
+    await expect(chat.connection).to_have_text(RETRYING, timeout=20_000)
     await chat.ask("typed without a network")
     await expect(chat.outbox).to_contain_text("Waiting to be sent")
     await page.wait_for_function("() => glassbox.socket.status.tries >= 3")

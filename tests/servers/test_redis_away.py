@@ -15,9 +15,6 @@ from tests.parts.site_process import NewSite, Server, User
 from tests.parts.socket_client import LiveTab, Socket, open_socket, open_tab
 from tests.servers.test_promise import ANSWER, assert_all_equal, until_text
 
-# Whoever waited for the layer would wait for longer than any of these tests does.
-PATIENT = {"LAYER_SECONDS": "60"}
-
 
 async def opened(server: Server, user: User, session_id: str) -> Socket:
     """A socket that was told `connected`."""
@@ -40,7 +37,7 @@ async def test_a_hung_redis_blocks_nobody(new_site: NewSite, own_redis: RedisSer
     """Sockets open, messages are accepted and answered by asking the log; after the thaw tabs on both servers are told live
     again.
     """
-    site = new_site(servers=2, redis=own_redis, **PATIENT)
+    site = new_site(servers=2, redis=own_redis)
     user = site.new_user()
     here, there = site.servers
     site.cookie(user)
@@ -65,7 +62,7 @@ async def test_redis_killed_emptied_and_its_listeners_thrown_out(
     new_site: NewSite, own_redis: RedisServer, model_server: ModelServer
 ) -> None:
     """Runs go on meanwhile; after each fault tabs on both servers are told live again."""
-    site = new_site(servers=2, redis=own_redis, **PATIENT)
+    site = new_site(servers=2, redis=own_redis)
     user = site.new_user()
     question = f"script:{model_server.script([Pace(0.02), Text(ANSWER)])}"
 
