@@ -154,8 +154,9 @@ class Shard:
             task.add_done_callback(self._unsubscribing.discard)
 
     async def _unsubscribe(self, connection: Any, name: str) -> None:
-        if name in self._subscribed:
-            return  # Wanted again meanwhile.
+        # Wanted again meanwhile, or given up: redis-py connects anew for a command, and nobody would close that.
+        if name in self._subscribed or connection is not self._connection or not connection.is_connected:
+            return
         # An attribute is missing where redis-py gave the connection up in mid-command, which it does not expect.
         with contextlib.suppress(RedisError, OSError, AttributeError):
             await connection.send_command("UNSUBSCRIBE", name, check_health=False)
@@ -163,16 +164,17 @@ class Shard:
     async def flush(self) -> None:
         """Forget everything and close all connections."""
         self._names.clear()
-        # Those that send, too: a second try would connect anew.
-        tasks = {task for task in (self._keeping, self._publishing, *self._unsubscribing) if task is not None}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        self._keeping = self._publishing = None
         for _, _, outcome in self._unpublished:
             outcome.cancel()
         self._unpublished.clear()
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait({self._keeping})
+            self._keeping = None
+        # What is being sent comes to its own end: cut off, it would leave a connection half open.
+        sending = {task for task in (self._publishing, *self._unsubscribing) if task is not None and not task.done()}
+        if sending:
+            await asyncio.wait(sending, timeout=PUBLISHING_SECONDS)
         self._is_away = False
         await self._disconnect()
 
