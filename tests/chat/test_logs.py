@@ -148,15 +148,15 @@ async def test_a_line_of_a_socket_says_its_session(
 
 def test_a_library_s_message_is_its_template_or_nothing(log: Log) -> None:
     """Whatever a library fills in, before or after it hands it to the log, is left out; where it came from is told."""
-    library = logging.getLogger("some.library")
+    library = logging.getLogger("some.package")
     library.warning("Exception inside application: %s", CANARY)
     library.warning("%(what)s broke", {"what": CANARY})
     library.warning(f"The prompt {CANARY} was refused")
     library.warning(ValueError(CANARY))
-    messages = [line["message"] for line in log.of("some.library")]
+    messages = [line["message"] for line in log.of("some.package")]
     assert messages[:2] == ["Exception inside application: %s", "%(what)s broke"]
     assert all(message.startswith("(withheld") for message in messages[2:])
-    assert all(line["where"].startswith(f"{__file__}:") for line in log.of("some.library"))
+    assert all(line["where"].startswith(f"{__file__}:") for line in log.of("some.package"))
     assert CANARY not in log.text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import time
 
@@ -12,8 +13,20 @@ import websockets
 
 from chat.protocol import Close
 from tests.parts.redis_server import RedisServer
+from tests.parts.server import Server
 from tests.parts.site_process import NewSite
 from tests.parts.socket_client import open_socket
+
+
+async def asked_for_readiness(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A request that the server has read, and that it can't answer for a while where Redis hangs."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    await writer.drain()
+    async with httpx.AsyncClient(base_url=server.origin, trust_env=False, timeout=20) as client:
+        # What came first is read first.
+        await client.get("/healthz")
+    return reader, writer
 
 
 async def test_while_it_drains(new_site: NewSite, own_redis: RedisServer) -> None:
@@ -26,9 +39,7 @@ async def test_while_it_drains(new_site: NewSite, own_redis: RedisServer) -> Non
     async with httpx.AsyncClient(base_url=server.origin, trust_env=False, timeout=20) as client:
         # Asks Redis, which hangs: this request takes two seconds.
         own_redis.pause()
-        in_flight = asyncio.create_task(client.get("/readyz"))
-        # The server has read that request when it has answered a later one.
-        await client.get("/healthz")
+        in_flight, to_it = await asked_for_readiness(server)
         server._child.signal(signal.SIGTERM)
         going_away = await socket.receive_until("going_away")
         assert going_away["data"] == {"spread": 5}
@@ -38,7 +49,8 @@ async def test_while_it_drains(new_site: NewSite, own_redis: RedisServer) -> Non
         late = await open_socket(server, user, "draining")
         assert await late.closed() == Close.RESTART
         assert [frame["type"] for frame in late.frames] == ["going_away"]
-        answer = (await in_flight).json()
+        answer = json.loads((await in_flight.read()).partition(b"\r\n\r\n")[2])
+        to_it.close()
         assert (answer["status"], answer["database"]) == ("unavailable", "ok")
     assert await asyncio.to_thread(server._child.process.wait, 20) == 0
     own_redis.resume()
@@ -52,7 +64,7 @@ def test_with_nobody_there_it_ends_at_once(new_site: NewSite, number: signal.Sig
     asked = time.monotonic()
     server._child.signal(number)
     while "Stopped." not in server.output():
-        assert time.monotonic() - asked < 2
+        assert time.monotonic() - asked < 10
         time.sleep(0.01)
     assert server._child.process.wait(20) == 0
 
@@ -60,14 +72,12 @@ def test_with_nobody_there_it_ends_at_once(new_site: NewSite, number: signal.Sig
 async def test_what_does_not_end_is_cut_after_the_time_for_it(new_site: NewSite, own_redis: RedisServer) -> None:
     """A request that takes longer than `DRAIN_SECONDS` does not keep the process; the log says how many there were."""
     server = new_site(redis=own_redis, DRAIN_SECONDS="0.3").servers[0]
-    async with httpx.AsyncClient(base_url=server.origin, trust_env=False, timeout=20) as client:
-        own_redis.pause()
-        in_flight = asyncio.create_task(client.get("/readyz"))
-        await client.get("/healthz")
-        assert await asyncio.to_thread(server.term) == 0
-        own_redis.resume()
-        with pytest.raises(httpx.TransportError):
-            await in_flight
+    own_redis.pause()
+    in_flight, to_it = await asked_for_readiness(server)
+    assert await asyncio.to_thread(server.term) == 0
+    own_redis.resume()
+    assert await in_flight.read() == b""
+    to_it.close()
     assert "Ending with 1 requests and sockets under way" in server.output()
 
 
@@ -76,16 +86,14 @@ async def test_the_second_signal_does_not_wait(new_site: NewSite, own_redis: Red
     server = new_site(redis=own_redis, DRAIN_SECONDS="60").servers[0]
     async with httpx.AsyncClient(base_url=server.origin, trust_env=False, timeout=20) as client:
         own_redis.pause()
-        in_flight = asyncio.create_task(client.get("/readyz"))
-        await client.get("/healthz")
+        _, to_it = await asked_for_readiness(server)
         server._child.signal(signal.SIGINT)
         while (await client.get("/readyz")).json() != {"status": "draining"}:
             pass
         server._child.signal(signal.SIGINT)
         assert await asyncio.to_thread(server._child.process.wait, 1) == -signal.SIGINT
         own_redis.resume()
-        with pytest.raises(httpx.TransportError):
-            await in_flight
+        to_it.close()
 
 
 async def test_a_silent_peer_is_not_waited_for(new_site: NewSite) -> None:
