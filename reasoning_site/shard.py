@@ -3,7 +3,7 @@
 The library's connection stays bound to the server that it first met, even where Sentinel has made another the primary, and waits
 for a server that hangs. Here one task owns the connection that listens. It hears its own beat, published the way of every
 announcement; where it does not, it begins anew, asking Sentinel again. Until it hears one, every call fails at once instead of
-waiting: the log has what was not announced.
+waiting: the log has what was not announced. It is one file, as what sends and what listens give the same connections up.
 """
 
 from __future__ import annotations
