@@ -73,13 +73,15 @@ class Drafts:
         self._discarded = False
         # When it began, until its first text has come; a run that goes on elsewhere has had its first text.
         self._began = time.monotonic() if attempt == 1 else None
+        self.first_token_seconds: float | None = None
         self._untold = asyncio.Event()
         self._urgent = asyncio.Event()
 
     def add(self, delta: Delta) -> None:
         """Append to the draft of a step."""
         if self._began is not None:
-            metrics.first_token(time.monotonic() - self._began)
+            self.first_token_seconds = time.monotonic() - self._began
+            metrics.first_token(self.first_token_seconds)
             self._began = None
         draft = self._drafts.get(delta.step)
         if draft is None:

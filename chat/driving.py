@@ -174,7 +174,13 @@ class Driving:
         return True
 
     async def _record(self, steps: list[Step]) -> None:
-        record = partial(events.record_steps, self.run_id, attempt=self.claimed.run.attempt, steps=steps)
+        record = partial(
+            events.record_steps,
+            self.run_id,
+            attempt=self.claimed.run.attempt,
+            steps=steps,
+            first_token_seconds=self.drafts.first_token_seconds,
+        )
         recorded = await self._persist(record)
         self._recorded_steps = steps[-1].number
         for step in steps:

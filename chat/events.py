@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models import DecimalField, F
+from django.db.models.functions import Coalesce, Now
 
 from agents.steps import Step, StepType
-from chat import group, metrics, protocol
+from chat import group, metrics, prices, protocol
 from chat.models import ACTIVE, ChatSession, DailyUsage, Event, EventType, Run, RunState
 
 
@@ -105,8 +106,11 @@ def lock_run(run_id: str, *, attempt: int | None = None) -> Run:
 
 
 @transaction.atomic
-def record_steps(run_id: str, *, attempt: int, steps: Sequence[Step], again: bool = False) -> list[Recorded]:
-    """Record steps of a run under way, all or none. Raises `Superseded`.
+def record_steps(
+    run_id: str, *, attempt: int, steps: Sequence[Step], first_token_seconds: float | None = None, again: bool = False
+) -> list[Recorded]:
+    """Record steps of a run under way, all or none, with the time that its first token took where it is not known yet.
+    Raises `Superseded`.
 
     `again` says that an earlier try may have been committed without our knowing: then what it wrote is returned.
     """
@@ -116,20 +120,30 @@ def record_steps(run_id: str, *, attempt: int, steps: Sequence[Step], again: boo
         written = Event.objects.filter(run=run, attempt=attempt, step__in=numbers).select_related("run").order_by("seq")
         if written:
             return [recorded(event) for event in written]
+    if first_token_seconds is not None and run.first_token_seconds is None:
+        Run.objects.filter(pk=run.pk).update(first_token_seconds=first_token_seconds)
     add_usage(run, steps)
     return append(run, [Fact(type=EventType.STEP, step=step) for step in steps])
 
 
 def add_usage(run: Run, steps: Sequence[Step]) -> None:
-    """Count the steps' tokens on their run, and on its user's day."""
-    used = [step.usage for step in steps if step.usage is not None]
+    """Count the steps' tokens, their cost and the tools that failed on their run, and the tokens on its user's day."""
+    tool_errors = sum(step.type is StepType.TOOL_RESULT and step.is_error for step in steps)
+    if tool_errors:
+        Run.objects.filter(pk=run.pk).update(tool_errors=F("tool_errors") + tool_errors)
+    used_by = [step for step in steps if step.usage is not None]
+    used = [step.usage for step in used_by if step.usage is not None]
     if used:
         tokens = {
             "input_tokens": F("input_tokens") + sum(usage.input_tokens for usage in used),
             "output_tokens": F("output_tokens") + sum(usage.output_tokens for usage in used),
         }
         reasoning = F("reasoning_tokens") + sum(usage.reasoning_tokens for usage in used)
-        Run.objects.filter(pk=run.pk).update(**tokens, reasoning_tokens=reasoning)
+        counted: dict[str, Any] = {**tokens, "reasoning_tokens": reasoning}
+        costs = [cost for step in used_by if (cost := _cost(run, step)) is not None]
+        if costs:
+            counted["cost"] = Coalesce("cost", Decimal(0), output_field=DecimalField()) + sum(costs)
+        Run.objects.filter(pk=run.pk).update(**counted)
         day = DailyUsage(user_id=run.session.owner_id, day=now_of(run.session).astimezone(UTC).date())
         today = DailyUsage.objects.filter(user_id=day.user_id, day=day.day)
         if not today.update(**tokens):
@@ -189,9 +203,17 @@ def _row(run: Run, fact: Fact, *, seq: int, now: datetime) -> Event:
         if step.usage is not None:
             row.input_tokens = step.usage.input_tokens
             row.output_tokens = step.usage.output_tokens
+            row.cost = _cost(run, step)
     elif fact.type == EventType.MESSAGE:
         row.content = run.message
     return row
+
+
+def _cost(run: Run, step: Step) -> Decimal | None:
+    usage = step.usage
+    if usage is None:
+        return None
+    return prices.cost_of(run.model, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
 
 
 def step_of(row: Event) -> Step:

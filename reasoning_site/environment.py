@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -44,3 +45,20 @@ def choice(name: str, default: str, *, among: tuple[str, ...]) -> str:
 def items(name: str, default: str = "") -> list[str]:
     """A list, separated by commas."""
     return [item.strip() for item in text(name, default).split(",") if item.strip()]
+
+
+def prices(name: str) -> dict[str, tuple[Decimal, Decimal]]:
+    """What models cost: `model=input/output`, separated by commas, in US dollars for a million tokens."""
+    found = {}
+    for item in items(name):
+        model, _, price = item.rpartition("=")
+        of_input, _, of_output = price.partition("/")
+        try:
+            found[model.strip()] = (Decimal(of_input.strip()), Decimal(of_output.strip()))
+            if not model.strip() or not all(part.is_finite() and part >= 0 for part in found[model.strip()]):
+                raise ValueError
+        except (ArithmeticError, ValueError):
+            raise ImproperlyConfigured(
+                f"{name} has {item!r}; write model=input/output, as in gpt-5.5=1.25/10."
+            ) from None
+    return found

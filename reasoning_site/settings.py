@@ -39,6 +39,7 @@ REDIS_URL = env.text("REDIS_URL")
 HAS_WORKERS = bool(DATABASE_URL)
 
 MODEL = env.text("MODEL") or default_spec(os.environ)
+MODEL_PRICES = env.prices("MODEL_PRICES")
 OPENAI_BASE_URL = env.text("OPENAI_BASE_URL")
 AGENT_MODULES = env.items("AGENT_MODULES")
 DEMO_TOKEN_SECONDS = env.number("DEMO_TOKEN_SECONDS", 0.02)
@@ -137,7 +138,7 @@ INSTALLED_APPS = [
     # Ahead of Daphne, whose `runserver` it wraps: WhiteNoise serves the static files there as well.
     "whitenoise.runserver_nostatic",
     "daphne",
-    "django.contrib.admin",
+    "reasoning_site.admin_config.GlassboxAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -1,0 +1,7 @@
+"""Django's admin for those who answer for what agents did. Django imports this package; each module registers what is its own."""
+
+from __future__ import annotations
+
+from chat.admin import events, runs, sessions
+
+__all__ = ["events", "runs", "sessions"]

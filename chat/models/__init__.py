@@ -1,0 +1,37 @@
+"""Sessions, runs and events, and what is kept beside them. What must always be true is a constraint here, not a check elsewhere."""
+
+from __future__ import annotations
+
+from chat.models.event import Event, EventType
+from chat.models.export import Export
+from chat.models.feedback import Feedback
+from chat.models.hold import LegalHold
+from chat.models.notice import SiteNotice
+from chat.models.process import OpenSocket, Process
+from chat.models.reading import Reading
+from chat.models.retention import RetentionRule
+from chat.models.run import ACTIVE, Run, RunState
+from chat.models.saved_filter import SavedFilter
+from chat.models.session import ChatSession, new_epoch, new_public_id
+from chat.models.usage import DailyUsage
+
+__all__ = [
+    "ACTIVE",
+    "ChatSession",
+    "DailyUsage",
+    "Event",
+    "EventType",
+    "Export",
+    "Feedback",
+    "LegalHold",
+    "OpenSocket",
+    "Process",
+    "Reading",
+    "RetentionRule",
+    "Run",
+    "RunState",
+    "SavedFilter",
+    "SiteNotice",
+    "new_epoch",
+    "new_public_id",
+]
