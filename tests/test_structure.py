@@ -28,7 +28,7 @@ FLOORS = [
     {"chat.protocol"},
     {"chat.models"},
     {"chat.log_context", "chat.metrics", "chat.prices"},
-    {"chat.group", "chat.spans"},
+    {"chat.frames", "chat.group", "chat.spans"},
     {
         "chat.access",
         "chat.database",
