@@ -42,10 +42,10 @@ TABS = 4
 FRAMES = """
 import json, sys, django
 django.setup()
-from chat import events, models
+from chat import frames, models
 rows = models.Event.objects.filter(session__public_id=sys.argv[1]).select_related("run").order_by("seq")
-frames = [json.loads(frame) for row in rows for frame in events.frames(row)]
-print(json.dumps([frame for frame in frames if "seq" in frame]))
+found = [json.loads(frame) for row in rows for frame in frames.of(row)]
+print(json.dumps([frame for frame in found if "seq" in frame]))
 """
 
 

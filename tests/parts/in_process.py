@@ -18,7 +18,8 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
-from chat import drain, driver, events, processes
+from chat import drain, driver, processes
+from chat import frames as frames_of_events
 from chat.database import query
 from chat.models import ChatSession, Event
 from tests.parts.socket_client import Frame, Tab
@@ -173,7 +174,7 @@ class InProcessSite:
         def read() -> list[Frame]:
             session = ChatSession.objects.get(public_id=session_id)
             rows = Event.objects.filter(session=session).select_related("run").order_by("seq")
-            frames = [json.loads(text) for row in rows for text in events.frames(row)]
+            frames = [json.loads(text) for row in rows for text in frames_of_events.of(row)]
             return [frame for frame in frames if "seq" in frame]
 
         return await query(read)
