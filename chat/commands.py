@@ -11,17 +11,21 @@ from django.db import DatabaseError, InterfaceError
 
 from agents import registry
 from chat import entry, events, protocol, remote, runs
-from chat.database import query, write, write_repeatable
+from chat.database import write, write_repeatable
 from chat.feed import Feed
 
 logger = logging.getLogger(__name__)
+
+
+# A ping is answered by the socket itself: it is a heartbeat, and changes nothing.
+Obeyed = protocol.Chat | protocol.Interrupt | protocol.Resume | protocol.Remove | protocol.Ack
 
 
 class Unread(Exception):
     """The command is carried out, and recorded; what is to be sent of it could not be read and must be asked for again."""
 
 
-async def obey(command: protocol.Command, *, session_id: int, feed: Feed) -> int:
+async def obey(command: Obeyed, *, session_id: int, feed: Feed) -> int:
     """Carry out a command for a session. Returns the number of characters of the log that were sent in answer.
 
     Raises `Refused`, `Unread`, and Django's `DatabaseError` or `InterfaceError` where the database is away.
@@ -29,10 +33,6 @@ async def obey(command: protocol.Command, *, session_id: int, feed: Feed) -> int
     match command:
         case protocol.Chat():
             await _chat(command, session_id, feed)
-        case protocol.Ping():
-            await feed.heal()
-            head, _ = await query(events.head_of, session_id)
-            await feed.send(protocol.pong(command.mark, head=head))
         case protocol.Interrupt():
             stopping = await remote.stop(session_id, command.run_id)
             await _read(feed.tell_when_ended(stopping.run_id))

@@ -5,34 +5,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from functools import partial
 from typing import Any
 
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.layers import get_channel_layer
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import DatabaseError, InterfaceError
 
-from chat import commands, drain, entry, group, log_context, logins, metrics, protocol, quotas, remote
+from chat import commands, drain, entry, group, log_context, logins, metrics, protocol, quotas, remote, upkeep
 from chat.database import query
 from chat.feed import Feed
 from chat.limits import Flood, Pace
 from chat.models import ChatSession
 from chat.protocol import Close, Refused
+from chat.turns import take_turns
 
 logger = logging.getLogger(__name__)
 
-ASKING_SECONDS = 1.0
-
 
 class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ships no types
-    """See the module. Until it is open, `asking` is None; once it is told to close, `left` is true."""
+    """See the module. `is_open` from when it has entered its session; once it is told to close, `left` is true."""
 
     feed: Feed
-    asking: asyncio.Task[None] | None = None
     place: entry.Entry | None = None
-    left = joined = False
+    is_open = left = joined = False
     unanswered: protocol.Resume | None = None  # asked for while the database was away
     session: ChatSession
     user: AbstractBaseUser
@@ -40,13 +40,18 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.groups: list[str] = []
         self.busy = asyncio.Lock()  # held while a command is carried out: a process that ends waits for it
+        self.scope, self.base_send = scope, send
+        self.channel_layer = get_channel_layer()
+        self.channel_name = await self.channel_layer.new_channel()
+        sources = [receive, partial(self.channel_layer.receive, self.channel_name)]
         try:
-            await super().__call__(scope, receive, send)
+            with contextlib.suppress(StopConsumer):
+                await take_turns(sources, self.dispatch)
         finally:
             # However it ends: by a disconnect, by an error, or cancelled because the browser is long gone.
             drain.leave(self)
-            if self.asking is not None:
-                self.asking.cancel()
+            upkeep.current().leave(self)
+            if self.is_open:
                 metrics.socket_closed()
             if self.place is not None:
                 self.place.leave()
@@ -97,7 +102,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         )
         await self.feed.send(frame)
         self.asked_at = asyncio.get_running_loop().time()
-        self.asking = asyncio.create_task(self._keep_asking())
+        self.is_open = True
+        upkeep.current().enter(self)
         metrics.socket_opened()
 
     async def _join(self) -> bool:
@@ -108,7 +114,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     # --- from the browser ---
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        if self.left or self.asking is None or not await self._pace(len(text_data or bytes_data or "")):
+        if self.left or not self.is_open or not await self._pace(len(text_data or bytes_data or "")):
             return
         async with self.busy:
             if not self.left:
@@ -121,11 +127,11 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             is_acknowledgement = isinstance(command, protocol.Ack)
             if is_acknowledgement:
                 self.pace.was_acknowledgement()
-            if is_acknowledgement or await self._is_signed_in():
-                await self._obey(command)
             if isinstance(command, protocol.Ping):
-                # Its answer took all that is asked for with a heartbeat of ours.
-                self.asked_at = asyncio.get_running_loop().time()
+                if (head := await self._look()) is not None:
+                    await self.feed.send(protocol.pong(command.mark, head=head))
+            elif is_acknowledgement or await self._is_signed_in():
+                await self._obey(command)
         except Refused as refused:
             await self._refuse(refused, command)
         except commands.Unread:
@@ -155,7 +161,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             return False
         return True
 
-    async def _obey(self, command: protocol.Command) -> None:
+    async def _obey(self, command: commands.Obeyed) -> None:
         if isinstance(command, protocol.Resume):
             self.unanswered = None
         sent = await commands.obey(command, session_id=self.session.pk, feed=self.feed)
@@ -168,7 +174,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     async def dispatch(self, message: dict[str, Any]) -> None:
         """The short way for frames that only need forwarding: Channels' own costs a thread hop for every message."""
         match message["type"]:
-            case "draft" | "drafts" | "recorded" if self.asking is None or self.left:
+            case "draft" | "drafts" | "recorded" if not self.is_open or self.left:
                 pass
             case "draft":
                 await self.feed.draft(message["text"], message["at"])
@@ -177,6 +183,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             case "recorded":
                 with self._database_may_fail():
                     await self.feed.recorded(message)
+            case "websocket.receive":
+                await self.websocket_receive(message)
             case _:
                 await super().dispatch(message)
 
@@ -192,22 +200,34 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
 
     # --- health ---
 
-    async def _keep_asking(self) -> None:
+    def to_ask(self, now: float) -> Coroutine[Any, Any, None] | None:
         """What the group should have told, asked of the database now and then: news, and whether the login stands."""
-        while not self.left:
-            await asyncio.sleep(ASKING_SECONDS)
-            now = asyncio.get_running_loop().time()
-            if self.feed.is_too_slow():
-                await self._leave(Close.TOO_SLOW)
-            else:
-                with self._database_may_fail():
-                    if now - self.asked_at >= settings.HEARTBEAT_SECONDS:
-                        self.asked_at = now
-                        await self._ask()
-                        await self._is_signed_in()
-                    elif self._has_reason_to_ask():
-                        await self._ask()
-                    await self.feed.mend_drafts()
+        if self.left:
+            return None
+        if self.feed.is_too_slow():
+            return self._leave(Close.TOO_SLOW)
+        if now - self.asked_at >= settings.HEARTBEAT_SECONDS or self._has_reason_to_ask() or self.feed.lacks_drafts():
+            return self._keep_up(now)
+        return None
+
+    async def _keep_up(self, now: float) -> None:
+        with self._database_may_fail():
+            if now - self.asked_at >= settings.HEARTBEAT_SECONDS and await self._look() is None:
+                return
+            if self._has_reason_to_ask():
+                await self._ask()
+            if self.feed.lacks_drafts():
+                await self.feed.renew_drafts()
+
+    async def _look(self) -> int | None:
+        """Look in one go whether the login stands and whether there is news; the session's head, or None once it is closed."""
+        self.asked_at = asyncio.get_running_loop().time()
+        is_signed_in, head = await query(entry.look, self.login, self.session.pk)
+        if not is_signed_in:
+            await self._login_has_ended()
+            return None
+        await self.feed.heal(head=head)
+        return max(head, self.feed.cursor)
 
     def _has_reason_to_ask(self) -> bool:
         if self.feed.is_waiting_for_an_end or self.feed.is_overdue():
@@ -241,10 +261,13 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         """Look the login up; where it has ended, close."""
         if await query(logins.user_of, self.login) is not None:
             return True
+        await self._login_has_ended()
+        return False
+
+    async def _login_has_ended(self) -> None:
         # A new password renews the login of the browser that changed it: that one comes back with its new cookie.
         is_active = await query(logins.is_active, self.user.pk)
         await self._leave(Close.TRY_AGAIN if is_active else Close.SIGNED_OUT)
-        return False
 
     async def _send(self, text: str) -> None:
         if self.left:
@@ -259,7 +282,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     async def go_away(self) -> None:
         """The process ends: say so, finish and answer what is being handled, and close."""
         frame = protocol.going_away(spread=settings.DRAIN_SECONDS)
-        await (self._send(frame) if self.asking is None else self.feed.send(frame))
+        await (self.feed.send(frame) if self.is_open else self._send(frame))
         async with self.busy:
             if not self.left:
                 await self._leave(Close.RESTART)
@@ -267,8 +290,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     async def _leave(self, code: Close) -> None:
         """Close for a reason of ours; nothing is sent after it."""
         self.left = True
-        if self.asking is not None and self.asking is not asyncio.current_task():
-            self.asking.cancel()
+        upkeep.current().leave(self)
         with contextlib.suppress(RuntimeError):
             # A plain number: Daphne's WebSocket library takes no subclass of it.
             await self.close(int(code))

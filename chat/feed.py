@@ -185,15 +185,14 @@ class Feed:
             for text in texts:
                 await self.send(text)
 
-    async def mend_drafts(self) -> None:
-        """Ask again for the drafts whose pieces were held back, where nobody has answered. Called now and then."""
-        if self._dropped_pieces and self._hush_until <= asyncio.get_running_loop().time():
-            await self.renew_drafts()
+    def lacks_drafts(self) -> bool:
+        """Whether pieces of drafts were held back for the whole drafts, and nobody has sent these: they are to be renewed."""
+        return self._dropped_pieces and self._hush_until <= asyncio.get_running_loop().time()
 
-    async def heal(self) -> None:
-        """Send what is recorded after the cursor, which announcements should have brought and did not."""
+    async def heal(self, *, head: int | None = None) -> None:
+        """Send what is recorded after the cursor, up to `head` at least, which announcements should have brought and did not."""
         self._heard(expects_more=self._expects_more)
-        if await self.catch_up():
+        if (head is None or head > self._cursor) and await self.catch_up():
             metrics.gap_healed()
 
     async def catch_up(self) -> int:

@@ -38,6 +38,8 @@ FLOORS = [
         "chat.limits",
         "chat.search",
         "chat.traces",
+        "chat.turns",
+        "chat.upkeep",
     },
     {"chat.processes", "chat.quotas", "chat.readings", "chat.run_queue"},
     {"chat.feed", "chat.runs"},

@@ -163,7 +163,7 @@ async def test_a_socket_that_ends_badly_leaves_nothing_behind(
     groups = {name: list(members) for name, members in get_channel_layer().groups.items() if members}
     assert not groups
     await asyncio.sleep(0)
-    assert not [task for task in asyncio.all_tasks() if "_keep_asking" in repr(task)]
+    assert not [task for task in asyncio.all_tasks() if "_walk" in repr(task) or "keep_taking" in repr(task)]
 
 
 async def test_the_sweep_goes_on_after_any_failure(

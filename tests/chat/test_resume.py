@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from chat import consumers, events, feed
+from chat import events, feed, upkeep
 from chat.database import query
 from chat.models import ChatSession, new_epoch
 from tests.chat.test_faults import failing_once, holding, raising
@@ -86,7 +86,7 @@ async def test_a_page_that_came_is_not_sent_again(
     inside: InProcessSite, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database fails between the page and the question for drafts: the page stands, and the drafts are asked for later."""
-    monkeypatch.setattr(consumers, "ASKING_SECONDS", 0.02)
+    monkeypatch.setattr(upkeep, "ROUND_SECONDS", 0.02)
     gate = asyncio.Event()
     settings.MODEL = ScriptedModel(["so far", gate])
     user = await inside.user()
