@@ -57,6 +57,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                 self.place.leave()
             for name in self.groups:
                 await group.leave(name, self.channel_name)
+            await group.close(self.channel_name)
 
     async def connect(self) -> None:
         await self.accept()

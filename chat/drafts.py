@@ -1,8 +1,8 @@
 """Drafts: the text of the steps that a run is writing, and how often it is told.
 
 Deltas are the dear part of a token's way, so the first piece of a step goes at once and then at most one message per
-run every `DELTA_SECONDS`, longer when the process or the layer is slow; always the new text with its offset, never all
-of it.
+run every `DELTA_SECONDS`, longer when the process has many runs to tell of, or it or the layer is slow; always the new text
+with its offset, never all of it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,12 @@ SLOWEST_SECONDS = 0.5
 PIECE_LENGTH = 32 * 1024
 # The pause grows to this many times what the last message was late or took: a loaded process tells less often.
 PATIENCE = 4
+# Each message costs what it costs, however few tokens are in it: with so many runs the pause is longer by so large a part, and
+# then no longer.
+MANY_RUNS = 25
+LONGER = 0.6
+
+_telling = 0  # runs of this process
 
 
 def utf16_length(text: str) -> int:
@@ -34,7 +40,7 @@ def _next_beat(now: float, *, took: float) -> float:
     """When to tell again after a message that took so long. All runs of a process tell in the same moments, so that what they say
     goes out together.
     """
-    beat = settings.DELTA_SECONDS
+    beat = settings.DELTA_SECONDS * (1 + LONGER * min(_telling, MANY_RUNS) / MANY_RUNS)
     if not beat:
         return now + min(PATIENCE * took, SLOWEST_SECONDS)
     beats = min(math.ceil(PATIENCE * took / beat), SLOWEST_SECONDS // beat)
@@ -133,8 +139,16 @@ class Drafts:
 
     async def keep_telling(self) -> None:
         """Send what is new, again and again, until cancelled."""
+        global _telling  # noqa: PLW0603 - of the process
         if self._tell is None:
             return
+        _telling += 1
+        try:
+            await self._keep_telling()
+        finally:
+            _telling -= 1
+
+    async def _keep_telling(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await self._untold.wait()

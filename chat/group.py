@@ -77,6 +77,11 @@ async def leave(group: str, channel: str) -> bool:
     return await _attempt(f"leaving {group}", get_channel_layer().group_discard(group, channel), also_while_away=True)
 
 
+async def close(channel: str) -> bool:
+    """Nobody will receive from this process's channel any more; False where the layer failed."""
+    return await _attempt("closing a channel", get_channel_layer().delete_channel(channel), also_while_away=True)
+
+
 async def layer_answers() -> bool:
     """Whether the channel layer takes a message now."""
     return await _attempt("asking it", get_channel_layer().group_send("nobody", {"type": "nothing"}))

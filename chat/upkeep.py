@@ -60,15 +60,15 @@ class Round:
                             continue
                         lot[socket] = None
                     if (work := socket.to_ask(now)) is not None:
-                        lot[socket] = asyncio.create_task(_asked(work))
+                        begun = asyncio.create_task(work)
+                        begun.add_done_callback(_say_what_failed)
+                        lot[socket] = begun
 
 
-async def _asked(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        await work
-    except Exception:
+def _say_what_failed(asking: asyncio.Task[None]) -> None:
+    if not asking.cancelled() and (error := asking.exception()) is not None:
         # The socket is looked at again with the next round.
-        logger.exception("What a socket had to ask could not be asked")
+        logger.error("What a socket had to ask could not be asked", exc_info=error)
 
 
 _rounds: WeakKeyDictionary[asyncio.AbstractEventLoop, Round] = WeakKeyDictionary()

@@ -20,6 +20,12 @@ class ChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]  # channels_r
         layer._shards = [Shard(shard.host, layer) for shard in layer._shards]
         return layer
 
+    async def delete_channel(self, channel: str) -> None:
+        """Nobody will receive from the channel any more. Does not wait for the server."""
+        layer = self._get_layer()
+        if layer.channels.pop(channel, None) is not None:
+            await layer._get_shard(channel).unsubscribe(channel)
+
     @property
     def outages(self) -> int:
         """How often the server was away and is back: something may not have been heard meanwhile."""

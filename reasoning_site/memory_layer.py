@@ -28,6 +28,10 @@ class MemoryLayer(InMemoryChannelLayer):  # type: ignore[misc]  # Channels ships
             except ChannelFull:
                 pass  # It asks the log.
 
+    async def delete_channel(self, channel: str) -> None:
+        """Nobody will receive from the channel any more."""
+        self.channels.pop(channel, None)
+
     def _clean_expired(self) -> None:
         """Called with each message; what nobody reads need not be found at once."""
         now = time.monotonic()

@@ -58,6 +58,7 @@ PULSE_FILE = env.text("PULSE_FILE")
 WATCH_SECONDS = env.number("WATCH_SECONDS", 0.5)
 DELTA_SECONDS = env.number("DELTA_SECONDS", 0.04)
 LAYER_SECONDS = env.number("LAYER_SECONDS", 2)
+READY_SECONDS = env.number("READY_SECONDS", 2)
 HEARTBEAT_SECONDS = env.number("HEARTBEAT_SECONDS", 30)
 RECONNECT_TRIES = int(env.number("RECONNECT_TRIES", 0))
 
@@ -94,7 +95,6 @@ DAPHNE_WEBSOCKET_MAX_MESSAGE_SIZE = DAPHNE_WEBSOCKET_MAX_FRAME_SIZE = 128 * 1024
 HTTP_SECONDS = 120
 START_SECONDS = 30
 STOP_SECONDS = 5
-READY_SECONDS = 2
 FIRST_ADMIN_SECONDS = 24 * 60 * 60
 
 # --- security ---------------------------------------------------------------------------------------------------------

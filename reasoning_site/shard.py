@@ -177,6 +177,9 @@ class Shard:
             await asyncio.wait(sending, timeout=PUBLISHING_SECONDS)
         self._is_away = False
         await self._disconnect()
+        # What is closed without waiting is closed in the loop's next turns, which may else be its last.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     def _refuse_while_away(self) -> None:
         if self._is_away:

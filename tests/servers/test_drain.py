@@ -71,7 +71,7 @@ def test_with_nobody_there_it_ends_at_once(new_site: NewSite, number: signal.Sig
 
 async def test_what_does_not_end_is_cut_after_the_time_for_it(new_site: NewSite, own_redis: RedisServer) -> None:
     """A request that takes longer than `DRAIN_SECONDS` does not keep the process; the log says how many there were."""
-    server = new_site(redis=own_redis, DRAIN_SECONDS="0.3").servers[0]
+    server = new_site(redis=own_redis, DRAIN_SECONDS="0.3", READY_SECONDS="60").servers[0]
     own_redis.pause()
     in_flight, to_it = await asked_for_readiness(server)
     assert await asyncio.to_thread(server.term) == 0

@@ -61,3 +61,13 @@ async def test_what_nobody_reads_goes_after_a_while(monkeypatch: pytest.MonkeyPa
     await layer.send(reader, {"type": "t"})
     layer._clean_expired()
     assert "left!1" not in layer.channels
+
+
+async def test_a_channel_that_is_closed_is_gone_with_what_waits_in_it() -> None:
+    """Also where nobody was just receiving, which is when the library itself would find out."""
+    layer = MemoryLayer()
+    channel = await layer.new_channel()
+    await layer.send(channel, {"type": "t"})
+    await layer.delete_channel(channel)
+    await layer.delete_channel(channel)
+    assert not layer.channels
