@@ -1,0 +1,34 @@
+"""Pages of a list that may be endless: nobody counts to its end."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from django.core.paginator import Paginator
+
+LONGEST_LIST = 10_000
+# To count what a search finds takes longer.
+LONGEST_SEARCH = 1_000
+
+
+class CappedPaginator(Paginator):  # type: ignore[type-arg] # generic in its stubs alone
+    """Counts to `most` and no further; what comes after that is found by filters."""
+
+    def __init__(self, rows: Any, per_page: int, *, most: int = LONGEST_LIST) -> None:
+        super().__init__(rows, per_page)
+        self.most = most
+
+    @cached_property
+    def _counted(self) -> int:
+        counted: int = self.object_list.order_by().values("pk")[: self.most + 1].count()  # type: ignore[union-attr] # a queryset
+        return counted
+
+    @property
+    def count(self) -> int:  # type: ignore[override] # a cached property in Django
+        return min(self._counted, self.most)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is more than is counted."""
+        return self._counted > self.most
