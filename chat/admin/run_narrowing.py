@@ -9,7 +9,7 @@ from django.db.models.expressions import Combinable
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
 from chat.admin.narrowing import Narrowing, between, choice, number, typed
-from chat.models import Event, Feedback, Run, RunState
+from chat.models import Event, Feedback, RunState
 
 DURATION = ExpressionWrapper(F("ended_at") - F("started_at"), output_field=DurationField())
 TOKENS = F("input_tokens") + F("output_tokens")
@@ -48,7 +48,7 @@ feedback = choice(
         "up": ("Thumb up", lambda _: Q(feedback__thumb=Feedback.UP)),
         "down": ("Thumb down", lambda _: Q(feedback__thumb=Feedback.DOWN)),
         "comment": ("With a comment", lambda _: Q(feedback__comment__gt="")),
-        "none": ("None", lambda _: Q(feedback__isnull=True)),
+        "none": ("None", lambda _: Q(~Exists(Feedback.objects.filter(run_id=OuterRef("pk"))))),
     },
     about_runs=True,
 )
@@ -57,7 +57,7 @@ session_feedback = choice(
     "feedback",
     {
         **feedback.options,  # type: ignore[attr-defined] # of the class that was just made
-        "none": ("None", lambda _: ~Q(pk__in=Run.objects.filter(feedback__isnull=False).values("session_id"))),
+        "none": ("None", lambda _: Q(~Exists(Feedback.objects.filter(run__session_id=OuterRef("pk"))))),
     },
     about_runs=True,
     about_rows=frozenset({"none"}),

@@ -17,6 +17,8 @@ from django.db.models import Count
 from django.test import Client
 from django.urls import reverse
 
+from chat.admin.capped_paginator import LONGEST_LIST
+from chat.admin.transcript_list import TranscriptList
 from chat.models import ChatSession, Event, Run
 
 LIST_SECONDS = 0.3
@@ -114,7 +116,7 @@ def _cases() -> Iterator[Case]:
     middle = Run.objects.order_by("created_at")[Run.objects.count() // 2].created_at.date().isoformat()
     filters: dict[str, dict[str, str]] = {
         "all": {},
-        "page 100": {"p": "100"},
+        "the last page": {"p": str(LONGEST_LIST // TranscriptList.list_per_page)},
         "a busy user": {"user": busy},
         "an idle user": {"user": idle},
         "agent": {"agent": agent},
