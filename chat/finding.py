@@ -103,7 +103,7 @@ def _is_frequent(text: str) -> bool:
         cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'chat_event'::regclass")
         all_rows = cursor.fetchone()[0]
     rows: float = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"]
-    return rows > max(MANY, all_rows * FREQUENT)
+    return bool(rows > max(MANY, all_rows * FREQUENT))
 
 
 class _Holds(Func):
@@ -125,7 +125,7 @@ class _Listed(RawSQL):
     """Values as a subquery of one parameter, however many there are."""
 
     def __init__(self, values: list[Any], kind: Field[Any, Any]) -> None:
-        type_name = kind.rel_db_type(connection)
+        type_name = kind.db_type(connection)
         super().__init__(f"SELECT unnest(%s::{type_name}[])", [values], output_field=kind)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 
 # Where the rows of a list are found by a join, the database takes longer to count them than to bring a page of the newest.
 LONGEST_LIST = 2_000
@@ -21,11 +22,11 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg] # generic in its stu
 
     @cached_property
     def _counted(self) -> int:
-        counted: int = self.object_list.order_by().values("pk")[: self.most + 1].count()  # type: ignore[union-attr] # a queryset
-        return counted
+        rows = cast("QuerySet[Any]", self.object_list)
+        return rows.order_by().values("pk")[: self.most + 1].count()
 
     @property
-    def count(self) -> int:  # type: ignore[override] # a cached property in Django
+    def count(self) -> int:
         return min(self._counted, self.most)
 
     @property

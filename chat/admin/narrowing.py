@@ -33,12 +33,10 @@ class Narrowing(ListFilter):
     about_runs: ClassVar[bool] = False
 
     def __init__(
-        self, request: HttpRequest, params: dict[str, list[str]], model: type[Model], model_admin: ModelAdmin[Any]
+        self, request: HttpRequest, params: dict[str, Any], model: type[Model], model_admin: ModelAdmin[Any]
     ) -> None:
         super().__init__(request, params, model, model_admin)
-        self.given = {
-            name: params.pop(name)[-1].replace("\0", "") for name in self.expected_parameters() if name in params
-        }
+        self.given = {name: str(params.pop(name)[-1]).replace("\0", "") for name in self.parameters() if name in params}
         self.used_parameters.update(self.given)
         self.rows = self.runs = Q()
         condition = self.condition() if any(self.given.values()) else Q()
@@ -49,6 +47,13 @@ class Narrowing(ListFilter):
 
     def is_about_runs(self) -> bool:
         return self.about_runs
+
+    def parameters(self) -> list[str]:
+        """Those of the address that are this filter's."""
+        raise NotImplementedError
+
+    def expected_parameters(self) -> list[str | None]:
+        return [*self.parameters()]
 
     def condition(self) -> Q:
         """Asked for where something was given."""
@@ -73,7 +78,7 @@ class Choice(Narrowing):
     def is_about_runs(self) -> bool:
         return self.about_runs and self.given.get(self.parameter) not in self.about_rows
 
-    def expected_parameters(self) -> list[str]:
+    def parameters(self) -> list[str]:
         return [self.parameter]
 
     def condition(self) -> Q:
@@ -98,7 +103,7 @@ class Typed(Narrowing):
     template = "admin/chat/narrowing.html"
     fields: ClassVar[dict[str, forms.Field]]
 
-    def expected_parameters(self) -> list[str]:
+    def parameters(self) -> list[str]:
         return list(self.fields)
 
     def filled(self, values: dict[str, Any]) -> Q:

@@ -56,7 +56,7 @@ session_feedback = choice(
     "feedback",
     "feedback",
     {
-        **feedback.options,  # type: ignore[attr-defined] # of the class that was just made
+        **feedback.options,
         "none": ("None", lambda _: Q(~Exists(Feedback.objects.filter(run__session_id=OuterRef("pk"))))),
     },
     about_runs=True,

@@ -54,9 +54,8 @@ class SavedFilterAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # as above
             )
             messages.success(request, f"Saved as “{given['name']}”.")
         else:
-            messages.error(
-                request, f"Not saved: {' '.join(error for errors in form.errors.values() for error in errors)}"
-            )
+            why = " ".join(str(error) for errors in form.errors.values() for error in errors)
+            messages.error(request, f"Not saved: {why}")
         return HttpResponseRedirect(back)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SavedFilter]:

@@ -4,8 +4,7 @@ them is read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.admin import ShowFacets
@@ -31,7 +30,7 @@ class TranscriptChangeList(ChangeList):
     model_admin: TranscriptList
     paginator: CappedPaginator
 
-    def get_queryset(self, request: HttpRequest, exclude_parameters: list[str] | None = None) -> QuerySet[Any]:
+    def get_queryset(self, request: HttpRequest, exclude_parameters: list[str | None] | None = None) -> QuerySet[Any]:
         queryset: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
         filters = [spec for spec in self.filter_specs if isinstance(spec, Narrowing)]
         for spec in filters:
@@ -58,7 +57,7 @@ class TranscriptList(ReadOnly):
     list_per_page = 50
     list_max_show_all = 200
     # Any will do: it makes Django show the box; `found` does the search.
-    search_fields: ClassVar[Sequence[str]] = ["pk"]
+    search_fields = ["pk"]
 
     def readable(self, viewer: Viewer) -> QuerySet[Any]:
         """Those of the list's rows that may be read."""
