@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from chat.admin import events, runs, sessions
+from chat.admin import events, runs, saved_filters, sessions
 
-__all__ = ["events", "runs", "sessions"]
+__all__ = ["events", "runs", "saved_filters", "sessions"]

@@ -2,32 +2,134 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
 
-from chat.admin.read_only import ReadOnly, list_link, moment_text, shortened
-from chat.models import Event, Run
+from django.contrib import admin
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Left
+from django.http import HttpRequest, HttpResponse
+
+from chat import finding
+from chat.admin import run_narrowing as of_runs
+from chat.admin.cells import count, dollars, span, thumb
+from chat.admin.narrowing import time_filters
+from chat.admin.read_only import list_link, moment_text, shortened
+from chat.admin.sessions import named, session_link
+from chat.admin.transcript_list import TranscriptList, Viewer
+from chat.models import ChatSession, Event, Reading, Run
+from chat.readings import readable_by, record
+
+EXCERPT = 200
 
 
 @admin.register(Run)
-class RunAdmin(ReadOnly):
-    list_display = ["asked", "owner", "state", "agent", "model", "created"]
-    list_filter = ["state", "agent", "model", "created_at"]
-    list_select_related = ["session__owner"]
-    ordering = ["-session_id", "seq"]
-    search_fields = ["message", "client_id", "session__title", "session__public_id", "session__owner__username"]
+class RunAdmin(TranscriptList):
+    list_display = [
+        "asked",
+        "owner",
+        "state_and_error",
+        "agent",
+        "model",
+        "duration",
+        "first_token",
+        "tokens",
+        "cost_in_dollars",
+        "tool_error_count",
+        "feedback_given",
+        "in_session",
+        "event_list",
+        "created",
+    ]
+    list_filter = [
+        of_runs.user_filter("session__owner__username"),
+        of_runs.agent,
+        of_runs.model,
+        of_runs.tool,
+        of_runs.run_state,
+        of_runs.error,
+        of_runs.failed_tools,
+        *time_filters("created_at"),
+        of_runs.duration,
+        of_runs.tokens_filter(about_runs=True),
+        of_runs.cost_filter(about_runs=True),
+        of_runs.feedback,
+        of_runs.private_filter("session__is_private"),
+    ]
+    list_select_related = ["session__owner", "feedback"]
+    search_help_text = "Runs with a step or message that has all words, or of such a session or user; the id of a run."
     readonly_fields = ["events"]
 
+    def readable(self, viewer: Viewer) -> QuerySet[Run]:
+        return Run.objects.filter(session__in=readable_by(viewer))
+
+    def found(self, queryset: QuerySet[Run], text: str) -> QuerySet[Run]:
+        if (run_id := finding.exact_id(text)) is not None:
+            return queryset.filter(pk=run_id)
+        return queryset.filter(finding.runs(text) | Q(session__in=ChatSession.objects.filter(named(text)).order_by()))
+
+    def having_to_do_with(self, queryset: QuerySet[Run], runs: Q) -> QuerySet[Run]:
+        return queryset.filter(runs)
+
+    def light(self, queryset: QuerySet[Run]) -> QuerySet[Run]:
+        return queryset.defer("message").annotate(excerpt=Left("message", EXCERPT))
+
+    def get_ordering(self, request: HttpRequest) -> list[str]:
+        return ["seq"] if "session__id__exact" in request.GET else ["-created_at"]
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        run = self.get_object(request, object_id)
+        if run is not None and self.has_view_permission(request, run):
+            record(request.user, [run.session], Reading.How.READ, run_id=run.pk)
+        return super().change_view(request, object_id, *args, **kwargs)
+
     @admin.display(description="message")
-    def asked(self, run: Run) -> str:
-        return shortened(run.message) or str(run.pk)
+    def asked(self, run: Any) -> str:
+        return shortened(run.excerpt) or str(run.pk)
 
     @admin.display(description="created at", ordering="created_at")
     def created(self, run: Run) -> str:
         return moment_text(run.created_at)
 
-    @admin.display(ordering="session__owner__username")
+    @admin.display(description="user")
     def owner(self, run: Run) -> str:
         return run.session.owner.get_username()
+
+    @admin.display(description="state")
+    def state_and_error(self, run: Run) -> str:
+        state = run.get_state_display()
+        return f"{state} ({run.error_code})" if run.error_code else state
+
+    @admin.display(ordering=of_runs.DURATION.asc(nulls_first=True))
+    def duration(self, run: Run) -> str:
+        return span(run.ended_at - run.started_at if run.ended_at and run.started_at else None)
+
+    @admin.display(description="first token", ordering=F("first_token_seconds").asc(nulls_first=True))
+    def first_token(self, run: Run) -> str:
+        return span(run.first_token_seconds)
+
+    @admin.display(ordering=of_runs.TOKENS.asc(nulls_first=True))
+    def tokens(self, run: Run) -> str:
+        return count(run.input_tokens + run.output_tokens)
+
+    @admin.display(description="cost", ordering=F("cost").asc(nulls_first=True))
+    def cost_in_dollars(self, run: Run) -> str:
+        return dollars(run.cost)
+
+    @admin.display(description="tool errors")
+    def tool_error_count(self, run: Run) -> str:
+        return count(run.tool_errors)
+
+    @admin.display(description="feedback")
+    def feedback_given(self, run: Run) -> str:
+        return thumb(getattr(run, "feedback", None))
+
+    @admin.display(description="session")
+    def in_session(self, run: Run) -> str:
+        return session_link(run.session, run.seq)
+
+    @admin.display(description="steps")
+    def event_list(self, run: Run) -> str:
+        return list_link(Event, "Steps", run__id__exact=run.pk)
 
     @admin.display
     def events(self, run: Run) -> str:

@@ -2,32 +2,145 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
 
-from chat.admin.read_only import ReadOnly, list_link, moment_text, shortened
-from chat.models import ChatSession, Event, Run
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet, Sum
+
+from chat import finding
+from chat.admin import run_narrowing as of_runs
+from chat.admin.cells import count, dollars, link, span, thumbs, transcript_url
+from chat.admin.narrowing import time_filters
+from chat.admin.read_only import LONGEST_SESSION, list_link, moment_text, shortened
+from chat.admin.transcript_list import TranscriptList, Viewer
+from chat.models import ChatSession, Event, Feedback, Run
+from chat.readings import readable_by
 
 
 @admin.register(ChatSession)
-class ChatSessionAdmin(ReadOnly):
-    list_display = ["titled", "owner", "agent", "head", "created", "updated"]
-    list_filter = ["agent", "created_at", "updated_at"]
+class ChatSessionAdmin(TranscriptList):
+    list_display = [
+        "titled",
+        "owner_name",
+        "agent",
+        "run_count",
+        "event_count",
+        "duration",
+        "tokens",
+        "cost",
+        "tool_errors",
+        "feedback",
+        "updated",
+        "transcript",
+    ]
+    list_filter = [
+        of_runs.user_filter("owner__username"),
+        of_runs.agent,
+        of_runs.model,
+        of_runs.tool,
+        of_runs.run_state,
+        of_runs.error,
+        of_runs.failed_tools,
+        *time_filters("updated_at"),
+        of_runs.duration,
+        of_runs.tokens_filter(about_runs=True),
+        of_runs.cost_filter(about_runs=True),
+        of_runs.session_feedback,
+        of_runs.private_filter("is_private"),
+    ]
     list_select_related = ["owner"]
-    search_fields = ["title", "public_id", "owner__username"]
-    fields = ["title", "public_id", "owner", "agent", "runs", "events", "head", "epoch", "created_at", "updated_at"]
+    sortable_by = ["updated"]
+    search_help_text = (
+        "Sessions with a step or message that has all words, or with such a title, id or user; the id of a run."
+    )
+    fields = [
+        "title",
+        "public_id",
+        "owner",
+        "agent",
+        "is_private",
+        "runs",
+        "events",
+        "head",
+        "epoch",
+        "created_at",
+        "updated_at",
+    ]
     readonly_fields = ["runs", "events"]
 
-    @admin.display(description="session", ordering="title")
-    def titled(self, session: ChatSession) -> str:
-        return shortened(str(session))
+    def readable(self, viewer: Viewer) -> QuerySet[ChatSession]:
+        return readable_by(viewer)
 
-    @admin.display(description="created at", ordering="created_at")
-    def created(self, session: ChatSession) -> str:
-        return moment_text(session.created_at)
+    def found(self, queryset: QuerySet[ChatSession], text: str) -> QuerySet[ChatSession]:
+        if (run_id := finding.exact_id(text)) is not None:
+            return queryset.filter(runs=run_id)
+        return queryset.filter(named(text) | finding.sessions(text))
+
+    def having_to_do_with(self, queryset: QuerySet[ChatSession], runs: Q) -> QuerySet[ChatSession]:
+        return queryset.filter(pk__in=Run.objects.filter(runs).order_by().values("session_id"))
+
+    def light(self, queryset: QuerySet[ChatSession]) -> QuerySet[ChatSession]:
+        return queryset.defer("epoch")
+
+    def completed(self, rows: list[Any]) -> list[Any]:
+        runs = Run.objects.filter(session__in=[row.pk for row in rows]).order_by().values("session_id")
+        sums = runs.annotate(
+            runs=Count("pk"),
+            seconds=Sum(of_runs.DURATION),
+            tokens=Sum(of_runs.TOKENS),
+            dollars=Sum("cost"),
+            tool_errors=Sum("tool_errors"),
+            up=Count("pk", filter=Q(feedback__thumb=Feedback.UP)),
+            down=Count("pk", filter=Q(feedback__thumb=Feedback.DOWN)),
+        )
+        found = {one["session_id"]: one for one in sums}
+        for row in rows:
+            row.sums = found.get(row.pk, {})
+        return rows
+
+    @admin.display(description="session")
+    def titled(self, session: ChatSession) -> str:
+        return shortened(str(session)) + (" (private)" if session.is_private else "")
+
+    @admin.display(description="user")
+    def owner_name(self, session: ChatSession) -> str:
+        return session.owner.get_username()
+
+    @admin.display(description="runs")
+    def run_count(self, session: Any) -> str:
+        return list_link(Run, count(session.sums.get("runs")), session__id__exact=session.pk)
+
+    @admin.display(description="events")
+    def event_count(self, session: ChatSession) -> str:
+        return list_link(Event, count(session.head), session__id__exact=session.pk)
+
+    @admin.display
+    def duration(self, session: Any) -> str:
+        return span(session.sums.get("seconds"))
+
+    @admin.display
+    def tokens(self, session: Any) -> str:
+        return count(session.sums.get("tokens"))
+
+    @admin.display
+    def cost(self, session: Any) -> str:
+        return dollars(session.sums.get("dollars"))
+
+    @admin.display(description="tool errors")
+    def tool_errors(self, session: Any) -> str:
+        return count(session.sums.get("tool_errors"))
+
+    @admin.display
+    def feedback(self, session: Any) -> str:
+        return thumbs(up=session.sums.get("up", 0), down=session.sums.get("down", 0))
 
     @admin.display(description="updated at", ordering="updated_at")
     def updated(self, session: ChatSession) -> str:
         return moment_text(session.updated_at)
+
+    @admin.display
+    def transcript(self, session: ChatSession) -> str:
+        return link(transcript_url(session.pk), "Transcript")
 
     @admin.display
     def runs(self, session: ChatSession) -> str:
@@ -36,3 +149,16 @@ class ChatSessionAdmin(ReadOnly):
     @admin.display
     def events(self, session: ChatSession) -> str:
         return list_link(Event, "Events of this session", session__id__exact=session.pk)
+
+
+def named(text: str) -> Q:
+    """A condition on sessions: title, id or user has each of the words."""
+    condition = Q()
+    for word in text.split()[: finding.WORDS]:
+        condition &= Q(title__icontains=word) | Q(public_id__icontains=word) | Q(owner__username__icontains=word)
+    return condition
+
+
+def session_link(session: ChatSession, seq: int | None = None) -> str:
+    """Where it is read."""
+    return link(transcript_url(session.pk, seq), shortened(str(session), LONGEST_SESSION))

@@ -51,6 +51,12 @@ class Event(models.Model):
             models.UniqueConstraint(fields=["run"], condition=Q(type="run_end"), name="one_ending_for_each_run"),
             models.UniqueConstraint(fields=["run", "step"], condition=Q(type="step"), name="one_event_for_each_step"),
         ]
+        # PostgreSQL has more, for the search and for the admin's columns: migration 0004.
+        indexes = [
+            models.Index(fields=["created_at", "id"], name="event_created"),
+            models.Index(fields=["tool_name", "created_at", "id"], condition=~Q(tool_name=""), name="event_tool"),
+            models.Index(fields=["created_at", "id"], condition=Q(step_type="error"), name="event_error"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.session_id}#{self.seq} {self.step_type or self.type}"

@@ -74,6 +74,9 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["state", "lease_until"], name="run_state_lease"),
             models.Index(fields=["created_at"], name="run_created"),
+            models.Index(fields=["agent", "created_at"], name="run_agent"),
+            models.Index(fields=["model", "created_at"], name="run_model"),
+            models.Index(fields=["error_code", "created_at"], condition=~Q(error_code=""), name="run_error"),
             models.Index(fields=["session", "-seq"], name="run_session_seq"),
             models.Index(fields=["session"], condition=Q(state__in=(RunState.QUEUED, *ACTIVE)), name="run_unfinished"),
         ]

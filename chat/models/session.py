@@ -41,7 +41,10 @@ class ChatSession(models.Model):
     class Meta:
         verbose_name = "session"
         ordering = ["-updated_at", "-pk"]
-        indexes = [models.Index(fields=["owner", "-updated_at"], name="session_owner_updated")]
+        indexes = [
+            models.Index(fields=["owner", "-updated_at"], name="session_owner_updated"),
+            models.Index(fields=["updated_at", "id"], name="session_updated"),
+        ]
         permissions = [
             ("read_private", "Can read sessions that their users marked private"),
             ("export_transcripts", "Can take transcripts out"),
