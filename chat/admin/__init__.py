@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from chat.admin import events, runs, sessions
+from chat.admin import comparison, events, runs, sessions, transcript
 
-__all__ = ["events", "runs", "sessions"]
+__all__ = ["comparison", "events", "runs", "sessions", "transcript"]
