@@ -88,8 +88,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                 await self._send(turned_away.frame)
             await self._leave(turned_away.close)
             return
-        public_id = self.session.public_id
-        log_context.of_socket(public_id)
+        log_context.of_socket(self.session.public_id)
         want_drafts = partial(remote.want_drafts, self.session.pk, self.channel_name)
         self.feed = Feed(self.session.pk, send=self._send, want_drafts=want_drafts)
         if unknown is not None:
@@ -97,10 +96,10 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         # Joined first, read after: what is recorded in between comes twice rather than never.
         self.joined = await self._join()
         head, epoch, active = await self.feed.begin()
-        frame = protocol.connected(
-            session_id=public_id, agent_name=self.session.agent, head=head, epoch=epoch, active_run=active
+        session_id, agent_name = self.session.public_id, self.session.agent
+        await self.feed.send(
+            protocol.connected(session_id=session_id, agent_name=agent_name, head=head, epoch=epoch, active_run=active)
         )
-        await self.feed.send(frame)
         self.asked_at = asyncio.get_running_loop().time()
         self.is_open = True
         upkeep.current().enter(self)

@@ -115,6 +115,6 @@ function addLink(card) {
   link.href = `#step-${seq}`;
   link.textContent = `#${seq}`;
   link.setAttribute("aria-label", `Link to step ${seq}`);
-  card.querySelector(".step-header").append(link);
+  card.querySelector(".step-meta").append(link);
   card.classList.add("has-link");
 }
