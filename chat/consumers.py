@@ -96,10 +96,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         # Joined first, read after: what is recorded in between comes twice rather than never.
         self.joined = await self._join()
         head, epoch, active = await self.feed.begin()
-        session_id, agent_name = self.session.public_id, self.session.agent
-        await self.feed.send(
-            protocol.connected(session_id=session_id, agent_name=agent_name, head=head, epoch=epoch, active_run=active)
-        )
+        opened = {"session_id": self.session.public_id, "agent_name": self.session.agent}
+        await self.feed.send(protocol.connected(**opened, head=head, epoch=epoch, active_run=active))
         self.asked_at = asyncio.get_running_loop().time()
         self.is_open = True
         upkeep.current().enter(self)
