@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -40,6 +42,36 @@ def resumed(steps: Sequence[Step]) -> tuple[list[BaseMessage], AIMessage | None]
                 unanswered = messages[0]
         conversation += messages
     return conversation, unanswered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """A message that a model was given, for people: `role` is system, user, assistant or tool."""
+
+    role: str
+    text: str
+
+
+def given(turns: Sequence[Turn], *, ask: str, steps: Sequence[Step]) -> list[Given]:
+    """What a run's model is given by and by: the conversation before it, the new message, and what it has said since."""
+    so_far, _ = resumed(steps)
+    return [_given(message) for message in [*messages(turns, ask=ask), *so_far]]
+
+
+def _given(message: BaseMessage) -> Given:
+    text = message.content if isinstance(message.content, str) else json.dumps(message.content, ensure_ascii=False)
+    match message:
+        case AIMessage():
+            calls = [
+                f"→ {call['name']} {json.dumps(call['args'], ensure_ascii=False)} [{call['id']}]"
+                for call in message.tool_calls
+            ]
+            return Given(role="assistant", text="\n".join(part for part in [text, *calls] if part))
+        case ToolMessage():
+            failed = " failed" if message.status == "error" else ""
+            return Given(role="tool", text=f"{message.name} [{message.tool_call_id}]{failed}\n{text}")
+        case _:
+            return Given(role="user", text=text)
 
 
 def _iteration(steps: list[Step], *, with_unanswered: bool = False) -> list[BaseMessage]:

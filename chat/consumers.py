@@ -81,16 +81,14 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             agent = entry.wanted_agent(self.scope["query_string"])
         except Refused as refused:
             unknown = refused
-        public_id = self.scope["url_route"]["kwargs"]["session_id"]
         try:
-            self.place = await entry.enter(login=self.login, public_id=public_id, agent=agent)
+            self.user, self.session = await self._enter(agent)
         except entry.TurnedAway as turned_away:
             if turned_away.frame is not None:
                 await self._send(turned_away.frame)
             await self._leave(turned_away.close)
             return
-        self.user, self.session = self.place.user, self.place.session
-        log_context.of_socket(public_id)
+        log_context.of_socket(self.session.public_id)
         want_drafts = partial(remote.want_drafts, self.session.pk, self.channel_name)
         self.feed = Feed(self.session.pk, send=self._send, want_drafts=want_drafts)
         if unknown is not None:
@@ -98,14 +96,18 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         # Joined first, read after: what is recorded in between comes twice rather than never.
         self.joined = await self._join()
         head, epoch, active = await self.feed.begin()
-        frame = protocol.connected(
-            session_id=public_id, agent_name=self.session.agent, head=head, epoch=epoch, active_run=active
-        )
-        await self.feed.send(frame)
+        opened = {"session_id": self.session.public_id, "agent_name": self.session.agent}
+        await self.feed.send(protocol.connected(**opened, head=head, epoch=epoch, active_run=active))
         self.asked_at = asyncio.get_running_loop().time()
         self.is_open = True
         upkeep.current().enter(self)
         metrics.socket_opened()
+
+    async def _enter(self, agent: str) -> tuple[AbstractBaseUser, ChatSession]:
+        """Who is there, and the session that is asked for, set to the agent if one is named. Raises `entry.TurnedAway`."""
+        public_id = self.scope["url_route"]["kwargs"]["session_id"]
+        self.place = await entry.enter(login=self.login, public_id=public_id, agent=agent)
+        return self.place.user, self.place.session
 
     async def _join(self) -> bool:
         """Join the groups of the session and of the user; False where the layer fails, and then it is tried again."""

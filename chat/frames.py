@@ -53,17 +53,29 @@ def of(row: Event) -> list[str]:
             return [protocol.run_failed(run_id=run_id, code=row.data["code"], message=row.data["message"]), end]
 
 
+def whole_step(row: Event) -> str:
+    """The frame of a step with all that is recorded of it, as it would be had its user asked to see the reasoning."""
+    return protocol.reasoning_step(
+        seq=row.seq, run_id=str(row.run_id), data=_step_data(row, row.created_at.timestamp())
+    )
+
+
 def _step_frame(row: Event, timestamp: float) -> str:
     run_id = str(row.run_id)
     step, iteration = row.step or 0, row.iteration or 0
     if not row.run.enable_reasoning and row.step_type != StepType.FINAL_ANSWER:
         return protocol.quiet_step(seq=row.seq, run_id=run_id, step=step, step_type=row.step_type, iteration=iteration)
+    send = protocol.reasoning_step if row.run.enable_reasoning else protocol.response
+    return send(seq=row.seq, run_id=run_id, data=_step_data(row, timestamp))
+
+
+def _step_data(row: Event, timestamp: float) -> dict[str, Any]:
     data: dict[str, Any] = {
         "type": row.step_type,
         "content": row.content,
-        "iteration": iteration,
+        "iteration": row.iteration or 0,
         "timestamp": timestamp,
-        "step": step,
+        "step": row.step or 0,
         "attempt": row.attempt,
         **row.data,
     }
@@ -74,5 +86,4 @@ def _step_frame(row: Event, timestamp: float) -> str:
         data["duration"] = round(row.duration, 3)
     if row.input_tokens is not None:
         data["usage"] = {"input_tokens": row.input_tokens, "output_tokens": row.output_tokens}
-    send = protocol.reasoning_step if row.run.enable_reasoning else protocol.response
-    return send(seq=row.seq, run_id=run_id, data=data)
+    return data

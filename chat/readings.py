@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from chat.models import ChatSession, Reading
+
+# Parts of a page that is open, which come one by one, are one reading; who looks again after so long reads again.
+SAME_READING = timedelta(hours=1)
 
 
 def readable_by(user: Any) -> QuerySet[ChatSession]:
@@ -30,3 +35,13 @@ def record(reader: Any, sessions: Iterable[ChatSession], how: Reading.How, *, ru
         for session in sessions
         if session.owner_id != reader.pk
     )
+
+
+def record_once(reader: Any, session: ChatSession) -> None:
+    """Record that somebody reads on in a session, unless the reading is recorded already."""
+    if session.owner_id == reader.pk:
+        return
+    since = timezone.now() - SAME_READING
+    read = Reading.objects.filter(reader=reader, session=session, how=Reading.How.READ, at__gte=since)
+    if not read.exists():
+        record(reader, [session], Reading.How.READ)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +26,7 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg] # generic in its stu
     either, as its sessions would go with it; deactivate it.
     """
 
-    actions = None
+    actions: Sequence[str] | None = None
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 
 from chat import finding
 from chat.admin import run_narrowing as of_runs
@@ -24,6 +26,7 @@ EXCERPT = 200
 
 @admin.register(Run)
 class RunAdmin(TranscriptList):
+    actions = ["compare"]
     list_display = [
         "asked",
         "owner",
@@ -134,3 +137,12 @@ class RunAdmin(TranscriptList):
     @admin.display
     def events(self, run: Run) -> str:
         return list_link(Event, "Events of this run", run__id__exact=run.pk)
+
+    @admin.action(description="Compare the two selected runs", permissions=["view"])
+    def compare(self, request: HttpRequest, runs: QuerySet[Run]) -> HttpResponse | None:
+        """Two runs side by side; any other number is refused in words."""
+        chosen = list(runs.order_by("created_at", "seq").values_list("pk", flat=True)[:3])
+        if len(chosen) != 2:
+            self.message_user(request, "Select two runs to compare, no more and no fewer.", messages.ERROR)
+            return None
+        return redirect(reverse("admin:chat_compare", query={"left": chosen[0], "right": chosen[1]}))

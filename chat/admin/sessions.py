@@ -59,6 +59,7 @@ class ChatSessionAdmin(TranscriptList):
         "owner",
         "agent",
         "is_private",
+        "transcript",
         "runs",
         "events",
         "head",
@@ -66,7 +67,7 @@ class ChatSessionAdmin(TranscriptList):
         "created_at",
         "updated_at",
     ]
-    readonly_fields = ["runs", "events"]
+    readonly_fields = ["transcript", "runs", "events"]
 
     def readable(self, viewer: Viewer) -> QuerySet[ChatSession]:
         return readable_by(viewer)

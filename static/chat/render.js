@@ -19,7 +19,8 @@ export class Transcript {
   #scheduled = false;
   #live = false;
   #heard = 0; // seq of the last event that is history to those who listen
-  #following = true;
+  #following;
+  #drawn;
   #top = 0; // where the reader was at the last scroll event
   #runs = document.getElementById("runs");
   #scroller = document.getElementById("scroller");
@@ -29,10 +30,13 @@ export class Transcript {
 
   /**
    * `state()` is the state as it is now; `isWaitingLong(run_id)` says whether a run could have begun long ago; `actions` are called
-   * with the run's id: remove, again, go-on.
+   * with the run's id: remove, again, go-on. `drawn(run, element)` is called each time a run was drawn; without `isFollowing` the
+   * page begins where the transcript begins.
    */
-  constructor({ state, agents, isWaitingLong, actions }) {
+  constructor({ state, agents, isWaitingLong, actions, drawn = () => {}, isFollowing = true }) {
     this.#state = state;
+    this.#drawn = drawn;
+    this.#following = isFollowing;
     this.#agents = agents;
     this.#isWaitingLong = isWaitingLong;
     this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
@@ -75,6 +79,16 @@ export class Transcript {
     this.#stayAtEnd();
   }
 
+  /** Stay where the reader is, whatever comes. */
+  stay() {
+    this.#following = false;
+  }
+
+  /** Whether all that was touched is drawn. */
+  get isSettled() {
+    return this.#dirty.size === 0;
+  }
+
   /** The outbox has grown or shrunk. */
   outboxChanged() {
     this.#schedule();
@@ -115,6 +129,7 @@ export class Transcript {
     }
     const isWaitingLong = this.#isWaitingLong(run.run_id);
     const { fresh, settled, continued } = view.update(run, performance.now(), { isWaitingLong });
+    this.#drawn(run, view.element);
     if (this.#live) {
       for (const { seq } of continued) if (seq > this.#heard) announce("Continued on another worker");
       for (const step of fresh) if (step.seq > this.#heard) this.#announce(step);

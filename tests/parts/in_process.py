@@ -26,10 +26,19 @@ from tests.parts.socket_client import Frame, Tab
 
 
 class InProcessTab:
-    """A `Tab` on a socket of the real ASGI application. `resuming=False` is a client of the first table."""
+    """A `Tab` on a socket of the real ASGI application. `resuming=False` is a client of the first table; `place` is what stands
+    before the session in its address.
+    """
 
     def __init__(
-        self, application: Any, cookie: str, session_id: str, *, resuming: bool = True, query: str = ""
+        self,
+        application: Any,
+        cookie: str,
+        session_id: str,
+        *,
+        resuming: bool = True,
+        query: str = "",
+        place: str = "ws/chat",
     ) -> None:
         self.tab = Tab()
         self.frames: list[Frame] = []
@@ -37,7 +46,7 @@ class InProcessTab:
         self.session_id = session_id
         self._resuming = resuming
         headers = [(b"host", b"127.0.0.1"), (b"origin", b"http://127.0.0.1"), (b"cookie", cookie.encode())]
-        path = f"/ws/chat/{session_id}" + (f"?{query}" if query else "")
+        path = f"/{place}/{session_id}" + (f"?{query}" if query else "")
         self._socket = WebsocketCommunicator(application, path, headers=headers)
         self._changed = asyncio.Condition()
         self._reader: asyncio.Task[None] | None = None

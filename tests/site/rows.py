@@ -41,7 +41,7 @@ def make_session(owner: User, public_id: str = "s1", *, text: str = "text", tool
             step_type=step_type or "",
             tool_name=tool if step_type else "",
             content=text,
-            data={"arguments": {text: text}},
+            data={"started": True, "state": "completed"} if kind == EventType.RUN_END else {"arguments": {text: text}},
             created_at=now,
         )
     return session

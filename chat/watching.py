@@ -1,0 +1,52 @@
+"""The socket of somebody of the staff who watches another user's session in the admin: it reads, and takes no part."""
+
+from __future__ import annotations
+
+from django.contrib.auth.base_user import AbstractBaseUser
+
+from chat import entry, logins, protocol, readings
+from chat.consumers import ChatConsumer
+from chat.database import query, write
+from chat.models import ChatSession
+from chat.protocol import Close, Code, Refused
+
+
+class WatchConsumer(ChatConsumer):
+    """Sent the same as the user's own page, for as long as this reader may read the session (`chat.readings`). It counts as none
+    of anybody's sockets.
+    """
+
+    async def _enter(self, agent: str) -> tuple[AbstractBaseUser, ChatSession]:
+        """The reader and the session. Raises `entry.TurnedAway`, where it is not to be read as where there is none."""
+        pk = int(self.scope["url_route"]["kwargs"]["pk"])
+        reader = await query(logins.user_of, self.login) if self.login else None
+        if reader is None:
+            raise entry.TurnedAway(Close.SIGNED_OUT)
+        session = await query(_readable, reader, pk)
+        if session is None:
+            raise entry.TurnedAway(Close.NOT_FOUND)
+        await write(readings.record_once, reader, session)
+        return reader, session
+
+    async def _is_signed_in(self) -> bool:
+        """Look up whether the login stands and the session is still to be read; where not, close."""
+        if not await super()._is_signed_in():
+            return False
+        # Anew from the database: permissions are remembered with a user once they were asked for.
+        reader = await query(logins.user_of, self.login)
+        if reader is not None and await query(_readable, reader, self.session.pk) is not None:
+            return True
+        await self._leave(Close.NOT_FOUND)
+        return False
+
+    async def _look(self) -> int | None:
+        return await super()._look() if await self._is_signed_in() else None
+
+    async def _obey(self, command: protocol.Command) -> None:
+        if not isinstance(command, protocol.Resume | protocol.Ack):
+            raise Refused(Code.UNKNOWN_TYPE, "Whoever watches only reads: ping, resume and ack are taken here.")
+        await super()._obey(command)
+
+
+def _readable(reader: AbstractBaseUser, pk: int) -> ChatSession | None:
+    return readings.readable_by(reader).filter(pk=pk).first()

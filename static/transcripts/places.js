@@ -1,0 +1,88 @@
+/** Places in the transcript that an address names: `#step-12`, `#run-…`. They are loaded, scrolled to, marked and focused. */
+
+const PLACE = /^(?:step-(\d{1,16})|run-([0-9a-f-]{36}))$/;
+
+export class Places {
+  #page;
+  #facts;
+  #isLive;
+  #reveal;
+  #wanted = null; // {seq} or {run}
+  #looking = false;
+  #runs = document.getElementById("runs");
+  #said = document.getElementById("said");
+
+  /** `isLive()` says whether the page has all there is; `reveal(run_id)` shows the steps that a run's user did not see. */
+  constructor({ page, facts, isLive, reveal }) {
+    this.#page = page;
+    this.#facts = facts;
+    this.#isLive = isLive;
+    this.#reveal = reveal;
+    addEventListener("hashchange", () => this.#read());
+    document.addEventListener("click", (event) => {
+      const link = event.target.closest?.('a[href^="#step-"], a[href^="#run-"]');
+      if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      this.go(link.getAttribute("href").slice(1));
+    });
+    this.#read();
+  }
+
+  /** Go to a place, which the address names from then on. */
+  go(place) {
+    if (location.hash !== `#${place}`) history.pushState(null, "", `#${place}`);
+    this.#read();
+  }
+
+  #read() {
+    const found = PLACE.exec(decodeURIComponent(location.hash.slice(1)));
+    this.#wanted = found ? { seq: Number(found[1]), run: found[2] } : null;
+    this.look();
+  }
+
+  /** Go where the address says as soon as that is there; tried with each frame of the screen until then. */
+  look() {
+    if (this.#wanted === null || this.#looking || !this.#isLive()) return;
+    this.#looking = true;
+    requestAnimationFrame(async () => {
+      await this.#tryOnce();
+      this.#looking = false;
+      this.look();
+    });
+  }
+
+  async #tryOnce() {
+    if (this.#wanted === null || !this.#page.isSettled) return;
+    const { seq, run } = this.#wanted;
+    const element = this.#find(seq, run);
+    if (element) {
+      this.#wanted = null;
+      this.#show(element);
+    } else if (run || this.#facts.isCurrent) {
+      const step = this.#facts.steps.get(seq);
+      if (step && !this.#facts.runs.get(step.run)?.shows) await this.#reveal(step.run);
+      const revealed = this.#find(seq, run);
+      this.#wanted = null;
+      if (revealed) this.#show(revealed);
+      else this.#said.textContent = run ? "There is no such run in this session." : `There is no step ${seq} in this session.`;
+    }
+  }
+
+  #find(seq, run) {
+    return this.#runs.querySelector(run ? `.run[data-run="${run}"]` : `.step[data-seq="${seq}"]`);
+  }
+
+  #show(element) {
+    this.#said.textContent = "";
+    this.#page.stay();
+    for (const marked of this.#runs.querySelectorAll(".is-target")) marked.classList.remove("is-target");
+    element.classList.add("is-target");
+    element.tabIndex = -1;
+    const block = element.classList.contains("run") ? "start" : "center";
+    const scroll = () => element.scrollIntoView({ block });
+    scroll();
+    element.focus({ preventScroll: true });
+    // What was out of sight had no height of its own until now.
+    requestAnimationFrame(() => requestAnimationFrame(scroll));
+  }
+}
