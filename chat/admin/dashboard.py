@@ -21,6 +21,7 @@ from chat.statistics.measures import Measures
 from chat.statistics.period import Unit
 from chat.statistics.query import Dimension, Report
 
+DEFAULTS = {"range": "7d", "by": Dimension.AGENT.value}
 # An empty name, as a row of a breakdown: a run that was never begun has no model.
 NAMELESS = "(none)"
 
@@ -28,7 +29,7 @@ NAMELESS = "(none)"
 @page("dashboard/", name="dashboard", title="Dashboard", permission="chat.view_run")
 def dashboard(request: HttpRequest) -> HttpResponse:
     """The numbers of the runs that the visitor may read; what the address says wrongly is said, and nothing is counted."""
-    form = DashboardForm(request.GET)
+    form = DashboardForm(DEFAULTS | request.GET.dict())
     context: dict[str, Any] = {
         **admin.site.each_context(request),
         "title": "Dashboard",
@@ -37,7 +38,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     }
     valid = form.is_valid()
     if valid:
-        period, by = form.period, form.cleaned_data["by"]
+        period, by = form.period, form.by
         report = query.report(request.user, period, form.selection, by)
         context |= {
             "period": period,

@@ -28,14 +28,12 @@ MAX_LENGTHS = {"agent": 64, "model": 128, "tool": 128, "user": 150}
 
 
 class DashboardForm(forms.Form):
-    """Everything has a default but what is wrong, which is said."""
+    """Which runs, and how they are broken down. What can't be read is said beside its field."""
 
-    range = forms.ChoiceField(choices=list(RANGES.items()), required=False)
+    range = forms.ChoiceField(choices=list(RANGES.items()))
     start = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
     end = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    by = forms.ChoiceField(
-        label="Broken down by", choices=[(one.value, one.value.capitalize()) for one in Dimension], required=False
-    )
+    by = forms.ChoiceField(label="Broken down by", choices=[(one.value, one.value.capitalize()) for one in Dimension])
     agent = forms.CharField(max_length=64, required=False, widget=forms.TextInput(attrs={"list": "known-agents"}))
     model = forms.CharField(max_length=128, required=False)
     tool = forms.CharField(max_length=128, required=False, widget=forms.TextInput(attrs={"list": "known-tools"}))
@@ -50,12 +48,6 @@ class DashboardForm(forms.Form):
     @property
     def known_tools(self) -> list[str]:
         return sorted(TOOLS)
-
-    def clean_range(self) -> str:
-        return self.cleaned_data["range"] or "7d"
-
-    def clean_by(self) -> Dimension:
-        return Dimension(self.cleaned_data["by"] or Dimension.AGENT)
 
     def clean_user(self) -> str:
         """Raises where nobody has this name: no numbers would look like nobody's."""
@@ -92,6 +84,11 @@ class DashboardForm(forms.Form):
                 return between(self.cleaned_data["start"], self.cleaned_data["end"])
             case days:
                 return last_days(int(days.removesuffix("d")))
+
+    @property
+    def by(self) -> Dimension:
+        """Of a form that is valid."""
+        return Dimension(self.cleaned_data["by"])
 
     @property
     def selection(self) -> Selection:

@@ -86,7 +86,7 @@ def report(reader: Any, period: Period, selection: Selection, by: Dimension) -> 
     groups = " UNION ALL ".join(
         [
             _grouped("total", "''", "facts"),
-            _grouped("time", "CAST(moment AS text)", "facts"),
+            _grouped("time", "CAST(moment AS text)", "facts", group="moment"),
             _groups(by, selection),
         ]
     )
@@ -163,9 +163,9 @@ def _measured(counts: str) -> str:
     return ", ".join(columns[field.name] for field in fields(Measures))
 
 
-def _grouped(name: str, key: str, source: str, *, counts: str = "facts", more: str = "0") -> str:
+def _grouped(name: str, key: str, source: str, *, counts: str = "facts", more: str = "0", group: str = "2") -> str:
     columns = f"SELECT '{name}' AS name, {key} AS key, {more} AS others, {_measured(counts)} FROM {source}"  # noqa: S608  (nothing here is from outside)
-    return columns if name == "total" else f"{columns} GROUP BY 2"
+    return columns if name == "total" else f"{columns} GROUP BY {group}"
 
 
 def _groups(by: Dimension, selection: Selection) -> str:

@@ -80,7 +80,7 @@ function datasetsOf({ series }, drawn, isList) {
     data: values,
     ...(drawn === "lines" && !isList
       ? { type: "line", borderWidth: 2, borderDash: number ? [6, 3] : [], pointRadius: values.length > 40 ? 1 : 2.5, pointHitRadius: 8 }
-      : { type: "bar", grouped: drawn === "lines", stack: drawn === "sum" ? "all" : label, order: -number, borderWidth: 0 }),
+      : { type: "bar", grouped: drawn === "lines", stack: drawn === "sum" ? "all" : label, order: drawn === "part" ? -number : number, borderWidth: 0 }),
   }));
 }
 
