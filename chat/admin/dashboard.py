@@ -38,7 +38,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     }
     valid = form.is_valid()
     if valid:
-        period, by = form.period, form.by
+        period, by = form.period, form.dimension
         report = query.report(request.user, period, form.selection, by)
         context |= {
             "period": period,

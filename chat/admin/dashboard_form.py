@@ -86,7 +86,7 @@ class DashboardForm(forms.Form):
                 return last_days(int(days.removesuffix("d")))
 
     @property
-    def by(self) -> Dimension:
+    def dimension(self) -> Dimension:
         """Of a form that is valid."""
         return Dimension(self.cleaned_data["by"])
 
