@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import DateTimeField, F, FloatField, Func, QuerySet
 from django.db.models.functions import Trunc
@@ -82,7 +83,10 @@ def report(reader: Any, period: Period, selection: Selection, by: Dimension) -> 
     """The numbers of the runs that were asked for in the period, among those that the reader may read. Three queries at most,
     however many runs there are.
     """
-    facts, parameters = _facts(reader, period, selection).query.sql_with_params()
+    try:
+        facts, parameters = _facts(reader, period, selection).query.sql_with_params()
+    except EmptyResultSet:  # who may read no session at all
+        return _read([], period, by)
     groups = " UNION ALL ".join(
         [
             _grouped("total", "''", "facts"),

@@ -215,7 +215,7 @@ def test_hostile_names_are_text(client: Client) -> None:
         assert "&lt;script&gt;" in page
         assert_own_markup(page)
     assert_own_markup(
-        client.get(ADDRESS, {name: '"><script>alert(1)</script>' for name in ("agent", "model", "tool")}).text
+        client.get(ADDRESS, dict.fromkeys(("agent", "model", "tool"), '"><script>alert(1)</script>')).text
     )
 
 
