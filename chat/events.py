@@ -14,7 +14,7 @@ from django.db.models import DecimalField, F
 from django.db.models.functions import Coalesce, Now
 
 from agents.steps import Step, StepType
-from chat import frames, group, metrics, prices
+from chat import frames, group, metrics, prices, tool_counts
 from chat.models import ACTIVE, ChatSession, DailyUsage, Event, EventType, Run
 
 
@@ -127,10 +127,8 @@ def record_steps(
 
 
 def add_usage(run: Run, steps: Sequence[Step]) -> None:
-    """Count the steps' tokens, their cost and the tools that failed on their run, and the tokens on its user's day."""
-    tool_errors = sum(step.type is StepType.TOOL_RESULT and step.is_error for step in steps)
-    if tool_errors:
-        Run.objects.filter(pk=run.pk).update(tool_errors=F("tool_errors") + tool_errors)
+    """Count the steps' tokens, their cost and the calls of tools on their run, and the tokens on its user's day."""
+    tool_counts.add(run, steps)
     used_by = [step for step in steps if step.usage is not None]
     used = [step.usage for step in used_by if step.usage is not None]
     if used:

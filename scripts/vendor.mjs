@@ -10,6 +10,8 @@ const TARGET = new URL("../static/vendor/", import.meta.url);
 const LIBRARIES = [
   { name: "marked", module: "lib/marked.esm.js", to: "marked.js", licence: "LICENSE", does: "Markdown to HTML" },
   { name: "dompurify", module: "dist/purify.es.mjs", to: "dompurify.js", licence: "LICENSE", does: "HTML sanitised" },
+  // The build for a page without a bundler, as it sets `Chart`: its modules would need an import map.
+  { name: "chart.js", module: "dist/chart.umd.min.js", to: "chart.js", licence: "LICENSE.md", does: "plots, on a canvas" },
 ];
 
 const files = {};

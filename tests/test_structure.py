@@ -27,7 +27,7 @@ FLOORS = [
     {"agents"},
     {"chat.protocol"},
     {"chat.models"},
-    {"chat.log_context", "chat.metrics", "chat.prices"},
+    {"chat.log_context", "chat.metrics", "chat.prices", "chat.tool_counts"},
     {"chat.frames", "chat.group", "chat.spans"},
     {
         "chat.access",
@@ -42,7 +42,7 @@ FLOORS = [
         "chat.upkeep",
     },
     {"chat.processes", "chat.quotas", "chat.readings", "chat.run_queue"},
-    {"chat.feed", "chat.runs"},
+    {"chat.feed", "chat.runs", "chat.statistics"},
     {"chat.driving", "chat.recovery", "chat.transcripts"},
     {"chat.comparison", "chat.prepared_agents", "chat.sweeper"},
     {"chat.driver"},

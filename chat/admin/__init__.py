@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
-from chat.admin import comparison, events, runs, saved_filters, sessions, transcript
+from chat.admin import (
+    comparison,
+    dashboard,
+    events,
+    runs,
+    saved_filters,
+    sessions,
+    transcript,
+)
 
-__all__ = ["comparison", "events", "runs", "saved_filters", "sessions", "transcript"]
+__all__ = [
+    "comparison",
+    "dashboard",
+    "events",
+    "runs",
+    "saved_filters",
+    "sessions",
+    "transcript",
+]

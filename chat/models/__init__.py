@@ -13,6 +13,7 @@ from chat.models.retention import RetentionRule
 from chat.models.run import ACTIVE, Run, RunState
 from chat.models.saved_filter import SavedFilter
 from chat.models.session import ChatSession, new_epoch, new_public_id
+from chat.models.tool_count import ToolCount
 from chat.models.usage import DailyUsage
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "RunState",
     "SavedFilter",
     "SiteNotice",
+    "ToolCount",
     "new_epoch",
     "new_public_id",
 ]

@@ -53,6 +53,7 @@ class Run(models.Model):
     output_tokens = models.PositiveIntegerField(default=0)
     reasoning_tokens = models.PositiveIntegerField(default=0)
     cost = models.DecimalField(max_digits=14, decimal_places=8, null=True, blank=True)
+    tool_calls = models.PositiveIntegerField(default=0, db_default=0)
     tool_errors = models.PositiveIntegerField(default=0, db_default=0)
     first_token_seconds = models.FloatField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)

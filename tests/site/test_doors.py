@@ -43,6 +43,7 @@ DOORS: dict[str, tuple[int | str, int | str, int | str, int | str, int | str]] =
     "/admin/chat/chatsession/1/change/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/chat/run/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/chat/event/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/dashboard/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/auth/user/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/no/such/page": (404, 404, 404, 404, 404),
 }
@@ -53,7 +54,7 @@ PAGES = """
     /accounts/login/ /accounts/first-admin/nonsense/ /accounts/password_change/ /accounts/password_change/done/
     /accounts/password_reset/ /accounts/password_reset/done/ /accounts/reset/x/y/ /accounts/reset/done/
     /admin/ /admin/login/ /admin/chat/ /admin/auth/ /admin/password_change/ /admin/no/such/page
-    /admin/chat/chatsession/?q=text /admin/chat/run/?e=1
+    /admin/chat/chatsession/?q=text /admin/chat/run/?e=1 /admin/dashboard/ /admin/dashboard/?range=nonsense
 """.split()
 
 

@@ -1,0 +1,1 @@
+"""What many runs have in common, counted by the database: over time, and by agent, model, tool or user."""
