@@ -116,7 +116,7 @@ def begin_attempt(run: Run, *, worker: str, steps: Sequence[Step], reason: str =
     data = {"model": run.model} | ({"reason": reason} if reason else {})
     recorded = events.append(run, [Fact(type=EventType.RUN_START, data=data)])
     return Claimed(
-        run=run, worker=worker, owner_id=run.session.owner_id, turns=_turns(run), steps=steps, recorded=recorded
+        run=run, worker=worker, owner_id=run.session.owner_id, turns=turns(run), steps=steps, recorded=recorded
     )
 
 
@@ -137,7 +137,7 @@ def _take(runs: QuerySet[Run], *, worker: str) -> int:
     return runs.update(worker=worker, lease_until=until)
 
 
-def _turns(run: Run) -> list[Turn]:
+def turns(run: Run) -> list[Turn]:
     """What came before: the chain of parents, the oldest first, at most `HISTORY_RUNS` of them."""
     earlier = Run.objects.filter(session=run.session, seq__lt=run.seq).order_by("-seq")
     # The chain is mostly the latest runs; what is before them, behind a branch, is asked for one by one.
