@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from chat.admin import events, runs, saved_filters, sessions
+from chat.admin import events, exports, runs, saved_filters, sessions
 
-__all__ = ["events", "runs", "saved_filters", "sessions"]
+__all__ = ["events", "exports", "runs", "saved_filters", "sessions"]

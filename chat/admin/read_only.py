@@ -13,6 +13,9 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 
+from chat.admin.takeout import take_out
+from chat.transcripts.exporting import PERMISSION
+
 # Characters of a text in a list, so that all columns fit on a screen of 1280 px beside the navigation and the filters.
 LONGEST = 40
 LONGEST_SESSION = 20
@@ -25,7 +28,7 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg] # generic in its stu
     either, as its sessions would go with it; deactivate it.
     """
 
-    actions = None
+    actions = [take_out]
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
@@ -33,6 +36,9 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg] # generic in its stu
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def has_take_out_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(PERMISSION)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

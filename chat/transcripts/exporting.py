@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -52,7 +54,15 @@ def form_of(export: Export) -> Form:
 
 
 def part_of(export: Export, at: Cursor) -> Part:
-    """A part of an export, with what its owner may read now. Whose transcripts are in it is recorded before it is returned."""
+    """A part of an export, with what its owner may read now. Whose transcripts are in it is recorded before it is returned.
+
+    Raises `PermissionDenied` where the owner may take nothing out any more.
+    """
+    # Read anew: a file takes minutes, and rights may be taken away meanwhile.
+    owner = get_user_model()._default_manager.filter(pk=export.owner_id).first()
+    if owner is None or not exports_of(owner).filter(pk=export.pk).exists():
+        raise PermissionDenied
+    export.owner = owner
     part = read_part(selection_of(export), form_of(export), at)
     _record(export.owner, part.sessions.values())
     return part

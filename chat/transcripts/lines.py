@@ -16,6 +16,7 @@ from chat import events
 from chat.models import EventType, Feedback, RunState
 from chat.protocol import SESSION_ID
 from chat.transcripts.lossless import FORMAT, VERSION
+from chat.transcripts.parts import IMPORTED
 
 LONGEST_LINE: Final = 32 * 1024 * 1024
 DEEPEST: Final = 64
@@ -117,7 +118,10 @@ def _checked(line: Line) -> Line:
 def _check_data(line: Line) -> None:
     """Raises `_Unfit` unless `data` is what an event of this type has."""
     fields, needed = DATA[line["type"]]
-    _object(line["data"], fields, optional=True)
+    if IMPORTED in line["data"]:
+        raise _Unfit(f"'data': {IMPORTED!r} is never taken out")
+    # What else is in it is kept: another version may have known more.
+    _object({name: value for name, value in line["data"].items() if name in fields}, fields, optional=True)
     if missing := needed - line["data"].keys():
         raise _Unfit(f"'data': {min(missing)!r} is missing")
     if (line["type"] == EventType.STEP) != (line["step"] is not None and line["step_type"] != ""):
@@ -236,7 +240,7 @@ _STEP_CHECKS: dict[str, Check] = {
     "reasoning": _flag,
     "code": _text(),
 }
-# What `data` of an event may hold, by its type; and what it must, since pages are made from it.
+# Checks of what is in `data` of an event, by its type; and what must be, since pages are made from it.
 DATA: dict[str, tuple[dict[str, Check], frozenset[str]]] = {
     EventType.MESSAGE: ({}, frozenset()),
     EventType.RUN_START: ({"model": _text(), "reason": _text()}, frozenset({"model"})),

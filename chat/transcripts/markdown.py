@@ -46,7 +46,7 @@ class Markdown(Form):
             case EventType.STEP:
                 icon, word = words.icon_and_word(event)
                 tool = f" {inline(event.tool_name)}" if event.tool_name else ""
-                facts = inline(" · ".join(words.step_facts(event)))
+                facts = " · ".join(words.step_facts(event))
                 return f"#### {icon} {word}{tool}\n\n{facts}\n\n{fenced(words.body(event))}\n"
             case EventType.RUN_END:
                 return f"*Run {inline(str(event.data.get('state', 'ended')))} at {moment(event.created_at)}.*\n\n"
