@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from agents.openai_messages import openai_messages
 from agents.steps import StepType, Turn
 from chat.models import Feedback, Run, RunState
-from chat.transcripts.form import Dataset, dollars, feedback_of, json_line
+from chat.transcripts.form import Dataset, canonical, dollars, feedback_of, json_line
 
 
 class Messages(Dataset):
@@ -24,7 +25,9 @@ class Messages(Dataset):
     def example(self, run: Run, before: Sequence[Turn], turn: Turn) -> str:
         if _answer(run, turn) is None:
             return ""
-        return json_line({"messages": openai_messages([*before, turn]), "metadata": _metadata(run)})
+        return json_line(
+            {"messages": openai_messages([_canonical(one) for one in (*before, turn)]), "metadata": _metadata(run)}
+        )
 
 
 class Pairs(Dataset):
@@ -46,6 +49,10 @@ class Pairs(Dataset):
         comment = "" if feedback is None else feedback.comment
         pair: dict[str, Any] = {"prompt": run.message, "answer": answer, "label": label, "comment": comment}
         return json_line(pair | {"metadata": _metadata(run)})
+
+
+def _canonical(turn: Turn) -> Turn:
+    return Turn(message=turn.message, steps=[replace(step, arguments=canonical(step.arguments)) for step in turn.steps])
 
 
 def _answer(run: Run, turn: Turn) -> str | None:

@@ -71,32 +71,24 @@ _LINE_ENDS = str.maketrans({"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\
 
 
 def json_line(value: Any) -> str:
-    """One line of JSON, the same on every database."""
-    text = json.dumps(_canonical(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """One line of JSON."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.translate(_LINE_ENDS) + "\n"
 
 
-def _canonical(value: Any) -> Any:
-    """PostgreSQL's JSON sorts keys its own way, writes a large number out and has no negative zero."""
+def canonical(value: Any) -> Any:
+    """The same JSON, written the same on every database: PostgreSQL's sorts keys its own way, writes a large number out and has no
+    negative zero.
+    """
     match value:
         case float() if value == 0:
             return 0.0
         case float() if "e+" in repr(value):
             return int(Decimal(repr(value)))
-        case list() | tuple():
-            return [_canonical(item) for item in value]
-        case dict():
-            return {key: _canonical(item) for key, item in value.items()}
-    return value
-
-
-def sorted_keys(value: Any) -> Any:
-    """The same JSON with the keys of all its objects sorted."""
-    match value:
-        case dict():
-            return {key: sorted_keys(value[key]) for key in sorted(value)}
         case list():
-            return [sorted_keys(item) for item in value]
+            return [canonical(item) for item in value]
+        case dict():
+            return {key: canonical(value[key]) for key in sorted(value)}
     return value
 
 

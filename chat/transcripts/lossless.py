@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from chat.models import ChatSession, Event, Feedback, Run
-from chat.transcripts.form import About, Form, dollars, feedback_of, json_line, moment, sorted_keys
+from chat.transcripts.form import About, Form, canonical, dollars, feedback_of, json_line, moment
 
 FORMAT: Final = "glassbox-transcripts"
 VERSION: Final = 1
@@ -103,7 +103,7 @@ def event_values(event: Event) -> dict[str, Any]:
         "call_id": event.call_id,
         "parent_step": event.parent_step,
         "content": event.content,
-        "data": sorted_keys(event.data),
+        "data": canonical(event.data),
         "duration": event.duration,
         "input_tokens": event.input_tokens,
         "output_tokens": event.output_tokens,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from chat.models import Event, EventType, Run
-from chat.transcripts.form import GONE, About, Form, dollars, feedback_of, json_line, moment, sorted_keys
+from chat.transcripts.form import GONE, About, Form, canonical, dollars, feedback_of, json_line, moment
 
 COLUMNS: Final = (
     "session",
@@ -81,7 +81,7 @@ class Table(Form):
                 event.tool_name,
                 event.call_id,
                 event.content,
-                json_line(sorted_keys(arguments)).strip() if arguments else "",
+                json_line(canonical(arguments)).strip() if arguments else "",
                 "yes" if event.data.get("is_error") else "",
                 event.data.get("code", ""),
                 event.duration,

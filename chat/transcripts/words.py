@@ -7,7 +7,7 @@ from typing import Final
 
 from agents.steps import StepType
 from chat.models import Event, Run
-from chat.transcripts.form import feedback_of, moment, sorted_keys
+from chat.transcripts.form import canonical, feedback_of, moment
 
 STEPS: Final = {
     StepType.THOUGHT: ("💭", "Thought"),
@@ -31,7 +31,7 @@ def body(event: Event) -> str:
     """What a step says; of the use of a tool, its arguments."""
     arguments = event.data.get("arguments")
     if event.step_type == StepType.TOOL_USE and arguments:
-        return json.dumps(sorted_keys(arguments), ensure_ascii=False, indent=2)
+        return json.dumps(canonical(arguments), ensure_ascii=False, indent=2)
     return event.content
 
 

@@ -68,7 +68,11 @@ def all_parts(client: Client, export: Export) -> bytes:
 @pytest.mark.parametrize("name", ["chatsession", "run", "event"])
 def test_the_action_asks_for_a_format_and_fixes_the_selection(name: str, auditor: User, owner: User) -> None:
     first, second = make_session(owner, "first"), make_session(owner, "second")
-    rows = {"chatsession": first, "run": first.runs.get(), "event": first.events.get(seq=2)}
+    rows: dict[str, ChatSession | Run | Event] = {
+        "chatsession": first,
+        "run": first.runs.get(),
+        "event": first.events.get(seq=2),
+    }
     page = ask(auditor, name, rows[name])
     assert page.status_code == 200
     for form in FORMS:
