@@ -10,7 +10,7 @@ from typing import Any
 
 from agents.steps import StepType
 from chat.models import Event, EventType, Run
-from chat.transcripts import agent_title, cost_text
+from chat.review import agent_title, cost_text
 
 # Longer texts are compared line by line, and ones longer still not at all: finding what differs takes the square of the length.
 MOST_WORDS = 2_000

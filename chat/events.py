@@ -17,6 +17,9 @@ from agents.steps import Step, StepType
 from chat import frames, group, metrics, prices, tool_counts
 from chat.models import ACTIVE, ChatSession, DailyUsage, Event, EventType, Run
 
+# What the log keeps of a step in `data`.
+STEP_DATA = ("arguments", "is_error", "is_partial", "reasoning", "code")
+
 
 class Superseded(Exception):
     """The writer's attempt at the run is no longer the latest, or the run is over: it must stop and write nothing."""
@@ -193,11 +196,7 @@ def _row(run: Run, fact: Fact, *, seq: int, now: datetime) -> Event:
         row.call_id = step.call_id
         row.content = step.content
         row.duration = step.duration
-        row.data = {
-            name: value
-            for name, value in asdict(step).items()
-            if name in ("arguments", "is_error", "is_partial", "reasoning", "code") and value
-        }
+        row.data = {name: value for name, value in asdict(step).items() if name in STEP_DATA and value}
         if step.usage is not None:
             row.input_tokens = step.usage.input_tokens
             row.output_tokens = step.usage.output_tokens

@@ -18,6 +18,7 @@ from django.conf import settings
 
 from chat import drain, remote
 from chat.protocol import Close
+from reasoning_site.backpressure import reader_before
 from reasoning_site.probe import host_among
 
 logger = logging.getLogger(__name__)
@@ -99,6 +100,13 @@ class SiteServer(Server):  # type: ignore[misc] # daphne has no types
         """What serves a request or a socket: it ends when the answer is sent, or the socket closed."""
         found = [details.get("application_instance") for details in self.connections.values()]
         return [application for application in found if application is not None and not application.done()]
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        """Daphne's way to the client; where more follows, it returns when the client has room for it."""
+        reader = reader_before(protocol, message)
+        await super().handle_reply(protocol, message)
+        if reader is not None:
+            await reader.until_ready()
 
     def kill_all_applications(self) -> Any:
         """Called when the server stops. Daphne alone would cut the sockets off without a word."""

@@ -43,7 +43,7 @@ FLOORS = [
     },
     {"chat.processes", "chat.quotas", "chat.readings", "chat.run_queue"},
     {"chat.feed", "chat.runs", "chat.statistics"},
-    {"chat.driving", "chat.recovery", "chat.transcripts"},
+    {"chat.driving", "chat.recovery", "chat.review", "chat.transcripts"},
     {"chat.comparison", "chat.prepared_agents", "chat.sweeper"},
     {"chat.driver"},
     {"chat.remote", "chat.tasks", "chat.worker"},

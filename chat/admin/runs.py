@@ -17,6 +17,7 @@ from chat.admin.cells import count, dollars, span, thumb
 from chat.admin.narrowing import time_filters
 from chat.admin.read_only import list_link, moment_text, shortened
 from chat.admin.sessions import named, session_link
+from chat.admin.takeout import take_out
 from chat.admin.transcript_list import TranscriptList, Viewer
 from chat.models import ChatSession, Event, Reading, Run
 from chat.readings import readable_by, record
@@ -26,7 +27,7 @@ EXCERPT = 200
 
 @admin.register(Run)
 class RunAdmin(TranscriptList):
-    actions = ["compare"]
+    actions = [take_out, "compare"]
     list_display = [
         "asked",
         "owner",

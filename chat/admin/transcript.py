@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from agents.registry import AGENTS
-from chat import protocol, readings, transcripts
+from chat import protocol, readings, review
 from chat.admin_site import page
 from chat.models import ChatSession, Reading, Run
 
@@ -29,7 +29,7 @@ def transcript(request: HttpRequest, pk: int) -> HttpResponse:
     """The page itself; opening somebody else's session is recorded. What happens in it comes over its socket."""
     session = readable(request, pk)
     readings.record(request.user, [session], Reading.How.READ)
-    header = transcripts.header(session)
+    header = review.header(session)
     context = admin.site.each_context(request) | {
         "title": str(session),
         "session": session,
@@ -45,29 +45,29 @@ def facts(request: HttpRequest, pk: int) -> JsonResponse:
     """What each step took and what became of the runs, after `?after=`; and the header as it is now."""
     session = readable(request, pk)
     readings.record_once(request.user, session)
-    told, runs = transcripts.facts(session, _after(request))
-    return JsonResponse(_shape(told) | {"runs": runs, "header": transcripts.header(session)})
+    told, runs = review.facts(session, _after(request))
+    return JsonResponse(_shape(told) | {"runs": runs, "header": review.header(session)})
 
 
 @page(ADDRESS + "frames/<uuid:run>/", name="chat_transcript_frames", permission=READS)
 @require_safe
 def frames(request: HttpRequest, pk: int, run: uuid.UUID) -> JsonResponse:
     """The frames of a run as they were sent, after `?after=`."""
-    return JsonResponse(_shape(transcripts.sent(_run(request, pk, run), _after(request))))
+    return JsonResponse(_shape(review.sent(_run(request, pk, run), _after(request))))
 
 
 @page(ADDRESS + "steps/<uuid:run>/", name="chat_transcript_steps", permission=READS)
 @require_safe
 def steps(request: HttpRequest, pk: int, run: uuid.UUID) -> JsonResponse:
     """The steps of a run in full, those that its user did not see included, after `?after=`."""
-    return JsonResponse(_shape(transcripts.steps(_run(request, pk, run), _after(request))))
+    return JsonResponse(_shape(review.steps(_run(request, pk, run), _after(request))))
 
 
 @page(ADDRESS + "messages/<uuid:run>/", name="chat_transcript_messages", permission=READS)
 @require_safe
 def messages(request: HttpRequest, pk: int, run: uuid.UUID) -> JsonResponse:
     """What the model of a run was given, from place `?after=` on."""
-    return JsonResponse(_shape(transcripts.given(_run(request, pk, run), _after(request))))
+    return JsonResponse(_shape(review.given(_run(request, pk, run), _after(request))))
 
 
 def readable(request: HttpRequest, pk: int) -> ChatSession:
@@ -93,7 +93,7 @@ def _after(request: HttpRequest) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 17 else 0
 
 
-def _shape(told: transcripts.Page) -> dict[str, Any]:
+def _shape(told: review.Page) -> dict[str, Any]:
     return {"items": told.items, "through": told.through, "more": told.more}
 
 

@@ -4,6 +4,7 @@ them is read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from chat import finding
 from chat.admin.capped_paginator import LONGEST_LIST, LONGEST_SEARCH, CappedPaginator
 from chat.admin.narrowing import Narrowing
 from chat.admin.read_only import ReadOnly
+from chat.admin.takeout import take_out
 from chat.models import SavedFilter
 
 Viewer = User | AnonymousUser
@@ -52,6 +54,7 @@ class TranscriptChangeList(ChangeList):
 class TranscriptList(ReadOnly):
     """A list of the admin through whose door nobody sees what `chat.readings` does not let him."""
 
+    actions: Sequence[Any] = [take_out]
     change_list_template = "admin/chat/change_list.html"
     show_facets = ShowFacets.NEVER
     list_per_page = 50

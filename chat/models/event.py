@@ -18,7 +18,8 @@ class EventType(models.TextChoices):
 
 
 class Event(models.Model):
-    """A recorded fact. Written by `chat.events.append` alone, never updated, deleted only with its session.
+    """A recorded fact. Written by `chat.events.append`, or taken in with its session by `chat.transcripts.taking_in`; never
+    updated, deleted only with its session.
 
     `data` holds what belongs to one type of event only; `duration` is in seconds, `cost` in US dollars.
     """

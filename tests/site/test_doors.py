@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from chat.models import ChatSession, Event, Run
+from chat.models import ChatSession, Event, Export, Run
 from reasoning_site.first_admin import first_admin_path
 from tests.parts.site_process import PASSWORD
 from tests.site.rows import client_of, make_session
@@ -44,6 +44,7 @@ DOORS: dict[str, tuple[int | str, int | str, int | str, int | str, int | str]] =
     "/admin/chat/run/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/chat/event/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/dashboard/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/chat/export/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/auth/user/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/no/such/page": (404, 404, 404, 404, 404),
 }
@@ -96,7 +97,15 @@ def pages(owner: User, superuser: User) -> list[Page]:
     make_session(owner, "s2")
     Group.objects.create(name="group")
     event = session.events.get(seq=1)
-    rows = {ChatSession: session, Run: event.run, Event: event, User: owner, Group: Group.objects.get()}
+    export = Export.objects.create(owner=superuser, format="html", runs=[event.run_id.hex], last_event=event.pk)
+    rows = {
+        ChatSession: session,
+        Run: event.run,
+        Event: event,
+        Export: export,
+        User: owner,
+        Group: Group.objects.get(),
+    }
     assert rows.keys() == admin.site._registry.keys(), "a model in the admin that this test does not know"
     paths = [*PAGES, f"/admin/auth/user/{owner.pk}/password/"]
     for model, row in rows.items():
@@ -105,6 +114,9 @@ def pages(owner: User, superuser: User) -> list[Page]:
         paths += [reverse(f"{name}_{page}", args=[row.pk]) for page in ("change", "delete", "history")]
     client = client_of(superuser)
     answers = [client.get(path, follow=True) for path in paths]
+    unchecked = Client()
+    unchecked.force_login(superuser)
+    answers.append(unchecked.post("/admin/chat/run/", {"action": "take_out", "_selected_action": event.run_id}))
     # Without a CSRF token: 403.
     answers += [client.post(path, {}) for path in ("/admin/auth/user/add/", "/accounts/logout/")]
     answers += [Client().get(path, follow=True) for path in ("/", "/admin/", "/accounts/login/", "/no/such/page")]
