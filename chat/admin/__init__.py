@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from chat.admin import events, runs, sessions
+from chat.admin import chores, events, feedback, holds, readings, retention, runs, sessions, sockets, usage, users
 
-__all__ = ["events", "runs", "sessions"]
+__all__ = [
+    "chores",
+    "events",
+    "feedback",
+    "holds",
+    "readings",
+    "retention",
+    "runs",
+    "sessions",
+    "sockets",
+    "usage",
+    "users",
+]

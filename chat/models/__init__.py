@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from chat.models.event import Event, EventType
+from chat.models.chore import Chore
+from chat.models.event import Event, EventType, Unchangeable
 from chat.models.export import Export
 from chat.models.feedback import Feedback
 from chat.models.hold import LegalHold
@@ -18,6 +19,7 @@ from chat.models.usage import DailyUsage
 __all__ = [
     "ACTIVE",
     "ChatSession",
+    "Chore",
     "DailyUsage",
     "Event",
     "EventType",
@@ -32,6 +34,7 @@ __all__ = [
     "RunState",
     "SavedFilter",
     "SiteNotice",
+    "Unchangeable",
     "new_epoch",
     "new_public_id",
 ]
