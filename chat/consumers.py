@@ -71,6 +71,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         try:
             async with self.busy:
                 await self._open()
+        except ChatSession.DoesNotExist:
+            await self._leave(Close.NOT_FOUND)
         except (DatabaseError, InterfaceError):
             logger.exception("A socket could not be opened")
             await self._leave(Close.TRY_AGAIN)
@@ -139,6 +141,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await self._refuse(refused, command)
         except commands.Unread:
             self.seen_losses = -1
+        except ChatSession.DoesNotExist:
+            await self._leave(Close.NOT_FOUND)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("A command could not be carried out: %s", type(error).__name__)
             self.seen_losses = -1
@@ -201,6 +205,10 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         with self._database_may_fail():
             await self._is_signed_in()
 
+    async def session_gone(self, message: dict[str, Any]) -> None:
+        """The session was deleted."""
+        await self._leave(Close.NOT_FOUND)
+
     # --- health ---
 
     def to_ask(self, now: float) -> Coroutine[Any, Any, None] | None:
@@ -215,12 +223,15 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
 
     async def _keep_up(self, now: float) -> None:
         with self._database_may_fail():
-            if now - self.asked_at >= settings.HEARTBEAT_SECONDS and await self._look() is None:
-                return
-            if self._has_reason_to_ask():
-                await self._ask()
-            if self.feed.lacks_drafts():
-                await self.feed.renew_drafts()
+            try:
+                if now - self.asked_at >= settings.HEARTBEAT_SECONDS and await self._look() is None:
+                    return
+                if self._has_reason_to_ask():
+                    await self._ask()
+                if self.feed.lacks_drafts():
+                    await self.feed.renew_drafts()
+            except ChatSession.DoesNotExist:
+                await self._leave(Close.NOT_FOUND)
 
     async def _look(self) -> int | None:
         """Look in one go whether the login stands and whether there is news; the session's head, or None once it is closed."""

@@ -20,7 +20,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from agents.model_choice import describe
-from chat import events, group, log_context, metrics, processes, recovery, run_queue, runs, traces
+from chat import events, group, keeper, log_context, metrics, processes, recovery, run_queue, runs, traces
 from chat.database import hold, query, write
 from chat.prepared_agents import PreparedAgents
 from chat.sweeper import Sweeper, survived
@@ -68,6 +68,7 @@ class Driver:
         self._spawn(self._keep_leases())
         self._sweeping = self._spawn(self._sweeper.keep_sweeping())
         self._spawn(self._listen())
+        self._spawn(keeper.keep())
 
     async def close(self) -> None:
         """Leave everything as a killed process would: whatever runs is found by its lease."""

@@ -76,5 +76,10 @@ async def enter(*, login: str, public_id: str, agent: str) -> Entry:
 
 
 def look(login: str, session_id: int) -> tuple[bool, int]:
-    """Whether somebody is still signed in under a login, and the session's head: what a socket asks with every heartbeat."""
-    return logins.user_of(login) is not None, events.head_of(session_id)[0]
+    """Whether somebody is still signed in under a login, and the session's head: what a socket asks with every heartbeat.
+
+    Raises `ChatSession.DoesNotExist` where it was deleted under somebody who is.
+    """
+    if logins.user_of(login) is None:
+        return False, 0
+    return True, events.head_of(session_id)[0]

@@ -96,12 +96,14 @@ def now_of(session: ChatSession) -> datetime:
 
 
 def lock_run(run_id: str, *, attempt: int | None = None) -> Run:
-    """The run with its session locked. Given an attempt, raises `Superseded` unless the run is active under it
-    (fencing).
+    """The run with its session locked. Raises `Superseded` where it was deleted and, given an attempt, unless the run is active
+    under it (fencing).
     """
-    found = Run.objects.values_list("session_id", flat=True).get(pk=run_id)
-    session = lock(found)
-    run = Run.objects.select_for_update().get(pk=run_id)
+    try:
+        session = lock(Run.objects.values_list("session_id", flat=True).get(pk=run_id))
+        run = Run.objects.select_for_update().get(pk=run_id)
+    except (ChatSession.DoesNotExist, Run.DoesNotExist):
+        raise Superseded(f"run {run_id} is deleted") from None
     run.session = session
     if attempt is not None and (run.attempt != attempt or run.state not in ACTIVE):
         raise Superseded(f"run {run_id}: attempt {attempt} is not the active one")

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 from chat.admin import (
+    chores,
     comparison,
     dashboard,
     events,
     exports,
+    feedback,
+    holds,
+    readings,
+    retention,
     runs,
     saved_filters,
     sessions,
+    sockets,
     transcript,
+    usage,
+    users,
 )
 
 __all__ = [
+    "chores",
     "comparison",
     "dashboard",
     "events",
     "exports",
+    "feedback",
+    "holds",
+    "readings",
+    "retention",
     "runs",
     "saved_filters",
     "sessions",
+    "sockets",
     "transcript",
+    "usage",
+    "users",
 ]

@@ -38,7 +38,7 @@ def count(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0003_transcripts"),
+        ("chat", "0004_finding"),
     ]
 
     operations = [

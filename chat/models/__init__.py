@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from chat.models.event import Event, EventType
+from chat.models.chore import Chore
+from chat.models.event import Event, EventType, Unchangeable
 from chat.models.export import Export
 from chat.models.feedback import Feedback
 from chat.models.hold import LegalHold
@@ -19,6 +20,7 @@ from chat.models.usage import DailyUsage
 __all__ = [
     "ACTIVE",
     "ChatSession",
+    "Chore",
     "DailyUsage",
     "Event",
     "EventType",
@@ -34,6 +36,7 @@ __all__ = [
     "SavedFilter",
     "SiteNotice",
     "ToolCount",
+    "Unchangeable",
     "new_epoch",
     "new_public_id",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NoReturn
+
 from django.db import models
 from django.db.models import Q
 
@@ -17,9 +19,30 @@ class EventType(models.TextChoices):
     RUN_END = "run_end", "run ended"
 
 
+class Unchangeable(TypeError):
+    """What is recorded stays as it is, and goes only with its session."""
+
+
+def _refuse(*_: object, **__: object) -> NoReturn:
+    raise Unchangeable("An event is never changed, and deleted only with its session.")
+
+
+class Events(models.QuerySet["Event"]):
+    """Events can be added and read. Where a session is deleted, Django deletes its events beneath this."""
+
+    update = delete = bulk_update = update_or_create = _refuse
+
+    def bulk_create(self, objs: Any, *args: Any, update_conflicts: bool = False, **kwargs: Any) -> list[Event]:
+        if update_conflicts:
+            _refuse()
+        return super().bulk_create(objs, *args, **kwargs)
+
+
 class Event(models.Model):
     """A recorded fact. Written by `chat.events.append`, or taken in with its session by `chat.transcripts.taking_in`; never
-    updated, deleted only with its session.
+    updated, deleted only with its session: neither the queries nor the database (triggers of migration 0008) let anybody do
+    otherwise.
+
 
     `data` holds what belongs to one type of event only; `duration` is in seconds, `cost` in US dollars.
     """
@@ -45,6 +68,8 @@ class Event(models.Model):
     cost = models.DecimalField(max_digits=14, decimal_places=8, null=True, blank=True)
     created_at = models.DateTimeField()
 
+    objects = Events.as_manager()
+
     class Meta:
         ordering = ["session", "seq"]
         constraints = [
@@ -61,3 +86,10 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.session_id}#{self.seq} {self.step_type or self.type}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            _refuse()
+        super().save(*args, **kwargs)
+
+    delete = _refuse

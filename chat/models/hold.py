@@ -37,4 +37,5 @@ class LegalHold(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"hold of {self.user or self.session}"
+        # Not by its title, which its user may have marked private.
+        return f"hold of user {self.user}" if self.session is None else f"hold of session {self.session.public_id}"

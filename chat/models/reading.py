@@ -36,4 +36,6 @@ class Reading(models.Model):
         ordering = ["-at", "-pk"]
 
     def __str__(self) -> str:
-        return f"{self.reader} {self.get_how_display()} {self.session}"
+        # Not by its title, which its user may have marked private.
+        what = "a deleted session" if self.session is None else self.session.public_id
+        return f"{self.reader or 'somebody'} {self.get_how_display()} {what}"

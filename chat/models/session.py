@@ -48,7 +48,7 @@ class ChatSession(models.Model):
         permissions = [
             ("read_private", "Can read sessions that their users marked private"),
             ("export_transcripts", "Can take transcripts out"),
-            ("erase_user", "Can take out and erase all that the site has of a user"),
+            ("erase_user", "Can erase all that the site has of a user"),
         ]
 
     def __str__(self) -> str:

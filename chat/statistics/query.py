@@ -102,7 +102,7 @@ def report(reader: Any, period: Period, selection: Selection, by: Dimension) -> 
     return _read(rows, period, by)
 
 
-def _facts(reader: Any, period: Period, selection: Selection) -> QuerySet[Run, dict[str, Any]]:
+def _facts(reader: Any, period: Period, selection: Selection) -> QuerySet[Run, Any]:
     """What is measured of each run."""
     runs = Run.objects.filter(
         session__in=readable_by(reader), created_at__gte=period.start, created_at__lt=period.end
