@@ -37,7 +37,7 @@ class Planting:
             self.row(model)
         return self.rows[model]
 
-    def row(self, model: type[Model], **given: Any) -> Model:
+    def row(self, model: type[Model], /, **given: Any) -> Model:
         """A new row: `given` as it is, relations that may be empty empty, and a text wherever one fits."""
         values: dict[str, Any] = {}
         for field in model._meta.concrete_fields:
