@@ -22,8 +22,8 @@ def runs_address(
     # It takes what is empty for no filter, and knows no failures of one tool.
     if not all(chosen.values()) or (FAILED_TOOLS in more and Dimension.TOOL in chosen):
         return None
-    # The end belongs to the list's range.
-    last = end - timedelta(microseconds=1)
+    # The end belongs to the list's range, and its field takes no microseconds.
+    last = end - timedelta(milliseconds=1)
     span = {
         name: timezone.localtime(moment).replace(tzinfo=None).isoformat()
         for name, moment in (("time_from", begin), ("time_to", last))
