@@ -106,8 +106,17 @@ def test_a_number_leads_to_its_runs(client: Client, owner: User, other: User, by
     # At the very end of a day, and of a session whose run has no model.
     edge = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     make_session(other, "edge").runs.update(created_at=edge, model="")
-    Event.objects.filter(session__public_id="s0", step_type="tool_use").update(
-        step_type="tool_result", data={"is_error": True}
+    run = Run.objects.get(session__public_id="s0")
+    Event.objects.create(
+        session=run.session,
+        run=run,
+        seq=4,
+        type="step",
+        step=2,
+        step_type="tool_result",
+        tool_name="tool&0",
+        data={"is_error": True},
+        created_at=timezone.now(),
     )
     tool_counts.rebuild()
     page = client.get(ADDRESS, {"by": by})
