@@ -1,11 +1,14 @@
-"""One socket: parse, hand over, forward. It never waits for an agent; what it is sent, and in which order, is the feed's."""
+"""One socket: parse, hand over, forward. It never waits for an agent; what it is sent, and in which order, is the feed's.
+
+One file, as all of it is the life of one socket, and its order matters.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
@@ -69,10 +72,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await self.go_away()
             return
         try:
-            async with self.busy:
+            async with self.busy, self._while_there_is_a_session():
                 await self._open()
-        except ChatSession.DoesNotExist:
-            await self._leave(Close.NOT_FOUND)
         except (DatabaseError, InterfaceError):
             logger.exception("A socket could not be opened")
             await self._leave(Close.TRY_AGAIN)
@@ -121,7 +122,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if self.left or not self.is_open or not await self._pace(len(text_data or bytes_data or "")):
             return
-        async with self.busy:
+        async with self.busy, self._while_there_is_a_session():
             if not self.left:
                 await self._answer(text_data, bytes_data)
 
@@ -141,8 +142,6 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await self._refuse(refused, command)
         except commands.Unread:
             self.seen_losses = -1
-        except ChatSession.DoesNotExist:
-            await self._leave(Close.NOT_FOUND)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("A command could not be carried out: %s", type(error).__name__)
             self.seen_losses = -1
@@ -222,16 +221,14 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         return None
 
     async def _keep_up(self, now: float) -> None:
-        with self._database_may_fail():
-            try:
+        async with self._while_there_is_a_session():
+            with self._database_may_fail():
                 if now - self.asked_at >= settings.HEARTBEAT_SECONDS and await self._look() is None:
                     return
                 if self._has_reason_to_ask():
                     await self._ask()
                 if self.feed.lacks_drafts():
                     await self.feed.renew_drafts()
-            except ChatSession.DoesNotExist:
-                await self._leave(Close.NOT_FOUND)
 
     async def _look(self) -> int | None:
         """Look in one go whether the login stands and whether there is news; the session's head, or None once it is closed."""
@@ -270,6 +267,13 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         except (DatabaseError, InterfaceError) as error:
             logger.warning("A socket could not ask the database: %s", type(error).__name__)
             self.seen_losses = -1
+
+    @contextlib.asynccontextmanager
+    async def _while_there_is_a_session(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except ChatSession.DoesNotExist:
+            await self.session_gone({})
 
     async def _is_signed_in(self) -> bool:
         """Look the login up; where it has ended, close."""

@@ -35,6 +35,7 @@ FLOORS = [
         "chat.drafts",
         "chat.drain",
         "chat.events",
+        "chat.finding",
         "chat.limits",
         "chat.search",
         "chat.traces",
