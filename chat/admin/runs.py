@@ -60,6 +60,7 @@ class RunAdmin(TranscriptList):
         of_runs.private_filter("session__is_private"),
     ]
     list_select_related = ["session__owner", "feedback"]
+    sortable_by = ["duration", "first_token", "tokens", "cost_in_dollars", "created"]
     search_help_text = "Runs with a step or message that has all words, or of such a session or user; the id of a run."
     readonly_fields = ["events"]
 

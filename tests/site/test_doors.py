@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from chat.models import ChatSession, Event, Export, Run
+from chat.models import ChatSession, Event, Export, Run, SavedFilter
 from reasoning_site.first_admin import first_admin_path
 from tests.parts.site_process import PASSWORD
 from tests.site.rows import client_of, make_session
@@ -45,6 +45,9 @@ DOORS: dict[str, tuple[int | str, int | str, int | str, int | str, int | str]] =
     "/admin/chat/event/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/dashboard/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/chat/export/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/chat/savedfilter/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    # Takes forms alone.
+    "/admin/chat/savedfilter/save/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 405, 405),
     "/admin/auth/user/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/no/such/page": (404, 404, 404, 404, 404),
 }
@@ -98,11 +101,13 @@ def pages(owner: User, superuser: User) -> list[Page]:
     Group.objects.create(name="group")
     event = session.events.get(seq=1)
     export = Export.objects.create(owner=superuser, format="html", runs=[event.run_id.hex], last_event=event.pk)
+    saved = SavedFilter.objects.create(owner=superuser, name="saved", model="run", query="state=failed")
     rows = {
         ChatSession: session,
         Run: event.run,
         Event: event,
         Export: export,
+        SavedFilter: saved,
         User: owner,
         Group: Group.objects.get(),
     }
