@@ -157,12 +157,11 @@ class Driver:
             with survived("drive a run"):
                 begun = await query(recovery.begun, run_id)
                 is_taken = begun is not None and begun.taken_from == self.worker
-                if is_taken and await self._left.leave(run_id, self._driving.get(run_id)):
+                is_left = is_taken and await self._left.leave(run_id, self._driving.get(run_id))
+                if is_left or (self._draining and run_id not in self._driving):
                     await write(run_queue.enqueue_unfinished, run_id)
                 elif run_id in self._driving:
                     return
-                elif self._draining:
-                    await write(run_queue.enqueue_unfinished, run_id)
                 elif begun is not None:
                     await self._take_over(run_id, begun.attempt)
                 elif (session_id := await query(runs.session_of, run_id)) is not None:
