@@ -19,7 +19,21 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import DatabaseError, InterfaceError
 
-from chat import commands, drain, entry, group, log_context, logins, metrics, protocol, quotas, remote, upkeep
+from chat import (
+    commands,
+    drain,
+    entry,
+    group,
+    log_context,
+    logins,
+    marks,
+    metrics,
+    protocol,
+    quotas,
+    remote,
+    site_notices,
+    upkeep,
+)
 from chat.database import query
 from chat.feed import Feed
 from chat.limits import Flood, Pace
@@ -54,6 +68,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             # However it ends: by a disconnect, by an error, or cancelled because the browser is long gone.
             drain.leave(self)
             upkeep.current().leave(self)
+            site_notices.current().leave(self)
             if self.is_open:
                 metrics.socket_closed()
             if self.place is not None:
@@ -99,10 +114,13 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         # Joined first, read after: what is recorded in between comes twice rather than never.
         self.joined = await self._join()
         head, epoch, active = await self.feed.begin()
+        told = await site_notices.current().notices()
         opened = {"session_id": self.session.public_id, "agent_name": self.session.agent}
-        await self.feed.send(protocol.connected(**opened, head=head, epoch=epoch, active_run=active))
+        frame = protocol.connected(**opened, head=head, epoch=epoch, active_run=active, site_notices=told)
+        await self.feed.send(frame)
         self.asked_at = asyncio.get_running_loop().time()
         self.is_open = True
+        await site_notices.current().enter(self, told=told)
         upkeep.current().enter(self)
         metrics.socket_opened()
 
@@ -154,8 +172,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                     await self._refuse(quotas.not_saved(), command)
 
     async def _refuse(self, refused: Refused, command: protocol.Command | None) -> None:
-        client_id = command.message_id if isinstance(command, protocol.Chat) else None
-        await self.feed.send(protocol.refused(refused, client_id=client_id))
+        await self.feed.send(protocol.refused(refused, client_id=protocol.id_of(command)))
 
     async def _pace(self, size: int) -> bool:
         """Slow a flood down, then close; False once closed."""
@@ -208,6 +225,15 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         """The session was deleted."""
         await self._leave(Close.NOT_FOUND)
 
+    async def marks_changed(self, message: dict[str, Any]) -> None:
+        """The user has marked something, in some tab. It is read anew: how it stands counts, not what was told."""
+        with self._database_may_fail():
+            await self.feed.send(await query(marks.changed, self.session.pk, message["run"]))
+
+    async def tell(self, frame: str) -> None:
+        """What operators say to all users has changed."""
+        await self.feed.send(frame)
+
     # --- health ---
 
     def to_ask(self, now: float) -> Coroutine[Any, Any, None] | None:
@@ -256,6 +282,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await remote.end_if_lost(self.session.pk)
         await self.feed.heal()
         if may_have_missed:
+            for frame in await query(marks.all_of, self.session.pk):
+                await self.feed.send(frame)
             # A piece of a draft is in no log; if nothing more came, it would be missing until the step is recorded.
             await self.feed.renew_drafts()
 

@@ -41,7 +41,7 @@ test("every import is one that hashed static files can rewrite", () => {
 });
 
 test("the state, the socket and the outbox know no page, and the socket imports nothing", () => {
-  for (const name of ["state.js", "socket.js", "outbox.js", "resume.js", "stop.js", "blocks.js"]) {
+  for (const name of ["state.js", "socket.js", "outbox.js", "resume.js", "stop.js", "blocks.js", "marks.js"]) {
     assert.doesNotMatch(read(`static/chat/${name}`), /document\.(getElementById|createElement|querySelector)/, name);
   }
   assert.doesNotMatch(read("static/chat/socket.js"), /^import /m);
