@@ -15,7 +15,7 @@ COMPILE := $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || tr
 READ_ENV := if [ -f .env ]; then before="$$(export -p)"; set -a; . ./.env; set +a; eval "$$before"; fi
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: bench chaos compose-proof conformance help run secrets stack test lint fmt lock vendor
+.PHONY: bench chaos compose-proof conformance help run secrets stack test transcripts-bench lint fmt lock vendor
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
@@ -34,6 +34,9 @@ chaos: $(VENV)/requirements-dev.stamp ## Break everything 200 times under load a
 
 bench: $(VENV)/requirements-dev.stamp ## Measure what a token, an idle socket and a long answer cost: 8 minutes, on Linux
 	@exec $(BIN)/python -m tests.bench
+
+transcripts-bench: $(VENV)/requirements-dev.stamp ## Measure the admin's lists and searches with a million steps: 10 minutes (BENCH="--steps 10000")
+	@exec $(BIN)/python -m scripts.transcripts_bench $(BENCH)
 
 conformance: $(VENV)/requirements-dev.stamp ## The Autobahn cases of the WebSocket protocol, against the site's server
 	@exec $(BIN)/python scripts/conformance.py

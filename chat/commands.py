@@ -10,15 +10,24 @@ from typing import Any, assert_never
 from django.db import DatabaseError, InterfaceError
 
 from agents import registry
-from chat import entry, events, protocol, remote, runs
-from chat.database import write, write_repeatable
+from chat import entry, events, group, marks, protocol, remote, runs
+from chat.database import query, write, write_repeatable
 from chat.feed import Feed
 
 logger = logging.getLogger(__name__)
 
 
 # A ping is answered by the socket itself: it is a heartbeat, and changes nothing.
-Obeyed = protocol.Chat | protocol.Interrupt | protocol.Resume | protocol.Remove | protocol.Ack
+Obeyed = (
+    protocol.Chat
+    | protocol.Interrupt
+    | protocol.Resume
+    | protocol.Remove
+    | protocol.Ack
+    | protocol.Marks
+    | protocol.Feedback
+    | protocol.Private
+)
 
 
 class Unread(Exception):
@@ -42,6 +51,15 @@ async def obey(command: Obeyed, *, session_id: int, feed: Feed) -> int:
             await _spread(await write(runs.remove, session_id, command.run_id), session_id, feed)
         case protocol.Ack():
             await feed.acknowledge(command.frames)
+        case protocol.Marks():
+            for frame in (frames := await query(marks.all_of, session_id)):
+                await feed.send(frame)
+            return sum(map(len, frames))
+        case protocol.Feedback() | protocol.Private():
+            await write(marks.record, session_id, command)
+            await feed.send(protocol.marked(client_id=command.client_id))
+            run_id = command.run_id if isinstance(command, protocol.Feedback) else None
+            await group.tell(group.of_session(session_id), {"type": "marks.changed", "run": run_id})
         case _:
             assert_never(command)
     return 0

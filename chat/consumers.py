@@ -1,11 +1,14 @@
-"""One socket: parse, hand over, forward. It never waits for an agent; what it is sent, and in which order, is the feed's."""
+"""One socket: parse, hand over, forward. It never waits for an agent; what it is sent, and in which order, is the feed's.
+
+One file, as all of it is the life of one socket, and its order matters.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
@@ -16,7 +19,21 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import DatabaseError, InterfaceError
 
-from chat import commands, drain, entry, group, log_context, logins, metrics, protocol, quotas, remote, upkeep
+from chat import (
+    commands,
+    drain,
+    entry,
+    group,
+    log_context,
+    logins,
+    marks,
+    metrics,
+    protocol,
+    quotas,
+    remote,
+    site_notices,
+    upkeep,
+)
 from chat.database import query
 from chat.feed import Feed
 from chat.limits import Flood, Pace
@@ -51,6 +68,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             # However it ends: by a disconnect, by an error, or cancelled because the browser is long gone.
             drain.leave(self)
             upkeep.current().leave(self)
+            site_notices.current().leave(self)
             if self.is_open:
                 metrics.socket_closed()
             if self.place is not None:
@@ -69,10 +87,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await self.go_away()
             return
         try:
-            async with self.busy:
+            async with self.busy, self._while_there_is_a_session():
                 await self._open()
-        except ChatSession.DoesNotExist:
-            await self._leave(Close.NOT_FOUND)
         except (DatabaseError, InterfaceError):
             logger.exception("A socket could not be opened")
             await self._leave(Close.TRY_AGAIN)
@@ -98,10 +114,13 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         # Joined first, read after: what is recorded in between comes twice rather than never.
         self.joined = await self._join()
         head, epoch, active = await self.feed.begin()
+        told = await site_notices.current().notices()
         opened = {"session_id": self.session.public_id, "agent_name": self.session.agent}
-        await self.feed.send(protocol.connected(**opened, head=head, epoch=epoch, active_run=active))
+        frame = protocol.connected(**opened, head=head, epoch=epoch, active_run=active, site_notices=told)
+        await self.feed.send(frame)
         self.asked_at = asyncio.get_running_loop().time()
         self.is_open = True
+        await site_notices.current().enter(self, told=told)
         upkeep.current().enter(self)
         metrics.socket_opened()
 
@@ -121,7 +140,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if self.left or not self.is_open or not await self._pace(len(text_data or bytes_data or "")):
             return
-        async with self.busy:
+        async with self.busy, self._while_there_is_a_session():
             if not self.left:
                 await self._answer(text_data, bytes_data)
 
@@ -141,8 +160,6 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await self._refuse(refused, command)
         except commands.Unread:
             self.seen_losses = -1
-        except ChatSession.DoesNotExist:
-            await self._leave(Close.NOT_FOUND)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("A command could not be carried out: %s", type(error).__name__)
             self.seen_losses = -1
@@ -155,8 +172,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                     await self._refuse(quotas.not_saved(), command)
 
     async def _refuse(self, refused: Refused, command: protocol.Command | None) -> None:
-        client_id = command.message_id if isinstance(command, protocol.Chat) else None
-        await self.feed.send(protocol.refused(refused, client_id=client_id))
+        await self.feed.send(protocol.refused(refused, client_id=protocol.id_of(command)))
 
     async def _pace(self, size: int) -> bool:
         """Slow a flood down, then close; False once closed."""
@@ -209,6 +225,15 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         """The session was deleted."""
         await self._leave(Close.NOT_FOUND)
 
+    async def marks_changed(self, message: dict[str, Any]) -> None:
+        """The user has marked something, in some tab. It is read anew: how it stands counts, not what was told."""
+        with self._database_may_fail():
+            await self.feed.send(await query(marks.changed, self.session.pk, message["run"]))
+
+    async def tell(self, frame: str) -> None:
+        """What operators say to all users has changed."""
+        await self.feed.send(frame)
+
     # --- health ---
 
     def to_ask(self, now: float) -> Coroutine[Any, Any, None] | None:
@@ -222,16 +247,14 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         return None
 
     async def _keep_up(self, now: float) -> None:
-        with self._database_may_fail():
-            try:
+        async with self._while_there_is_a_session():
+            with self._database_may_fail():
                 if now - self.asked_at >= settings.HEARTBEAT_SECONDS and await self._look() is None:
                     return
                 if self._has_reason_to_ask():
                     await self._ask()
                 if self.feed.lacks_drafts():
                     await self.feed.renew_drafts()
-            except ChatSession.DoesNotExist:
-                await self._leave(Close.NOT_FOUND)
 
     async def _look(self) -> int | None:
         """Look in one go whether the login stands and whether there is news; the session's head, or None once it is closed."""
@@ -259,6 +282,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await remote.end_if_lost(self.session.pk)
         await self.feed.heal()
         if may_have_missed:
+            for frame in await query(marks.all_of, self.session.pk):
+                await self.feed.send(frame)
             # A piece of a draft is in no log; if nothing more came, it would be missing until the step is recorded.
             await self.feed.renew_drafts()
 
@@ -270,6 +295,13 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         except (DatabaseError, InterfaceError) as error:
             logger.warning("A socket could not ask the database: %s", type(error).__name__)
             self.seen_losses = -1
+
+    @contextlib.asynccontextmanager
+    async def _while_there_is_a_session(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except ChatSession.DoesNotExist:
+            await self.session_gone({})
 
     async def _is_signed_in(self) -> bool:
         """Look the login up; where it has ended, close."""

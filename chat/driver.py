@@ -20,8 +20,9 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from agents.model_choice import describe
-from chat import events, group, keeper, log_context, metrics, processes, recovery, run_queue, runs, traces
+from chat import events, group, keeper, leases, log_context, metrics, processes, recovery, run_queue, runs, traces
 from chat.database import hold, query, write
+from chat.left_runs import LeftRuns
 from chat.prepared_agents import PreparedAgents
 from chat.sweeper import Sweeper, survived
 
@@ -49,6 +50,7 @@ class Driver:
         self._agents = PreparedAgents()
         self._awake: set[int] = set()
         self._taking_over: set[str] = set()
+        self._left = LeftRuns()
         self._at_runs: set[asyncio.Task[None]] = set()
         self._draining = self._cutting = False
         # Where nothing connects processes, there is only this one: what it does not hold, nobody does.
@@ -64,7 +66,7 @@ class Driver:
     def start(self) -> None:
         """Begin to watch, sweep and listen. Called once, in the event loop that the driver lives in."""
         self._spawn(self._warm_up())
-        self._spawn(self._hear_of_stops())
+        self._spawn(self._keep_looking())
         self._spawn(self._keep_leases())
         self._sweeping = self._spawn(self._sweeper.keep_sweeping())
         self._spawn(self._listen())
@@ -152,18 +154,17 @@ class Driver:
     async def _drive_run(self, run_id: str) -> None:
         await self._warm_up()
         async with self._room:
-            if run_id in self._driving:
-                return
             with survived("drive a run"):
-                if self._draining:
+                begun = await query(recovery.begun, run_id)
+                is_taken = begun is not None and begun.taken_from == self.worker
+                is_left = is_taken and await self._left.leave(run_id, self._driving.get(run_id))
+                if is_left or (self._draining and run_id not in self._driving):
                     await write(run_queue.enqueue_unfinished, run_id)
+                elif run_id in self._driving:
                     return
-                attempt = await query(recovery.attempt_at, run_id)
-                if attempt is not None:
-                    await self._take_over(run_id, attempt)
-                    return
-                session_id = await query(runs.session_of, run_id)
-                if session_id is not None:
+                elif begun is not None:
+                    await self._take_over(run_id, begun.attempt)
+                elif (session_id := await query(runs.session_of, run_id)) is not None:
                     await self._drive_next(session_id, run_id)
 
     async def _drive(self, claimed: runs.Claimed) -> None:
@@ -212,8 +213,8 @@ class Driver:
                     case "drafts.wanted":
                         drafts = {"type": "drafts", "texts": driving.drafts.so_far()}
                         await group.reply(message["channel"], drafts)
-                    case "stop.wanted":
-                        self._spawn(self._stop_asked([driving]))
+                    case "look":
+                        self._spawn(self._look([driving]))
 
     async def _become_reachable(self, driving: Driving) -> None:
         if self._channel and await group.join(group.of_driver(driving.session_id), self._channel):
@@ -227,12 +228,12 @@ class Driver:
 
     # --- watching: stops and leases by the database ---
 
-    async def _hear_of_stops(self) -> None:
+    async def _keep_looking(self) -> None:
         while True:
             await asyncio.sleep(settings.WATCH_SECONDS)
             if self._driving:
                 with survived("look for stops"):
-                    await self._stop_asked(list(self._driving.values()))
+                    await self._look(list(self._driving.values()))
 
     async def _keep_leases(self) -> None:
         """On its own: a lease must not wait until those who read have let the stops be read."""
@@ -248,15 +249,17 @@ class Driver:
                     await self._renew()
                     renewed_at = now
 
-    async def _stop_asked(self, candidates: list[Driving]) -> None:
-        asked = await query(runs.asked_to_stop, [driving.run_id for driving in candidates])
+    async def _look(self, candidates: list[Driving]) -> None:
+        told = await query(leases.told, [driving.run_id for driving in candidates], worker=self.worker)
         for driving in candidates:
-            if driving.run_id in asked:
+            if driving.run_id in told.to_stop:
                 driving.stop()
+            elif driving.run_id in told.taken:
+                driving.let_go()
 
     async def _renew(self) -> None:
         driven = list(self._driving.values())
-        held = await hold(runs.renew, [driving.run_id for driving in driven], worker=self.worker)
+        held = await hold(leases.renew, [driving.run_id for driving in driven], worker=self.worker)
         for driving in driven:
             if driving.run_id not in held:
                 driving.let_go()
@@ -273,8 +276,7 @@ class Driver:
                 await self._take_over(run_id, attempt)
         finally:
             self._taking_over.discard(run_id)
-        session_id = await query(runs.session_of, run_id)
-        if session_id is not None:
+        if (session_id := await query(runs.session_of, run_id)) is not None:
             self.wake(session_id)
 
 

@@ -20,7 +20,7 @@ from agents import failures, history, registry
 from agents.context import Excerpt, RunContext
 from agents.steps import Delta, Discard, Step, StepType
 from agents.stream import Mapper, stream
-from chat import events, group, metrics, runs, search
+from chat import events, group, leases, metrics, runs, search
 from chat.database import hold, query, write
 from chat.drafts import Drafts
 from chat.models import RunState
@@ -89,7 +89,7 @@ class Driving:
                 case Ending():
                     await self._end(ending)
                 case "handed over":
-                    await self._persist(partial(runs.hand_over, self.run_id, attempt=self.claimed.run.attempt))
+                    await self._persist(partial(leases.hand_over, self.run_id, attempt=self.claimed.run.attempt))
                     metrics.run_handed_over()
                 case "superseded":
                     pass
@@ -237,7 +237,7 @@ class Driving:
 
     async def _confirm(self) -> None:
         """Renew the lease. Raises `events.Superseded` if somebody else took over."""
-        renew = partial(runs.renew, [self.run_id], worker=self.claimed.worker)
+        renew = partial(leases.renew, [self.run_id], worker=self.claimed.worker)
         if self.run_id not in await self._insist(lambda again: hold(renew)):
             raise events.Superseded(f"run {self.run_id}: attempt {self.claimed.run.attempt} is not the active one")
 

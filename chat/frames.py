@@ -25,6 +25,7 @@ def of(row: Event) -> list[str]:
                     agent=run.agent,
                     enable_reasoning=run.enable_reasoning,
                     timestamp=timestamp,
+                    by=row.data.get("by", ""),
                 )
             ]
         case EventType.RUN_START:
@@ -45,7 +46,8 @@ def of(row: Event) -> list[str]:
             return [_step_frame(row, timestamp)]
         case EventType.RUN_END:
             if not row.data["started"]:
-                return [protocol.message_removed(seq=row.seq, run_id=run_id, timestamp=timestamp)]
+                by = row.data.get("by", "")
+                return [protocol.message_removed(seq=row.seq, run_id=run_id, timestamp=timestamp, by=by)]
             data = {key: value for key, value in row.data.items() if key != "started"} | {"timestamp": timestamp}
             end = protocol.reasoning_complete(seq=row.seq, run_id=run_id, data=data)
             if row.data["state"] != RunState.FAILED:

@@ -28,6 +28,9 @@ _is_away = False
 
 # Names are made of our own ids: a client's words never name a group.
 
+# Every process that has sockets.
+EVERYONE = "everyone"
+
 
 def of_session(session_id: int) -> str:
     """Everyone who watches a session."""

@@ -12,6 +12,7 @@ else.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any, Final, Literal
@@ -22,6 +23,7 @@ VERSION: Final = 1
 MAX_FRAME_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 16
 SESSION_ID: Final = r"[A-Za-z0-9_-]{1,64}"
+MAX_COMMENT: Final = 2000
 
 
 class Close(IntEnum):
@@ -49,6 +51,7 @@ class Code(StrEnum):
     BAD_FIELD = "bad_field"
     UNKNOWN_AGENT = "unknown_agent"
     UNKNOWN_RUN = "unknown_run"
+    NO_ANSWER = "no_answer"
     QUEUE_FULL = "queue_full"
     RATE_LIMITED = "rate_limited"
     NOT_SAVED = "not_saved"
@@ -153,7 +156,35 @@ class Remove(_Command):
     run_id: Identifier
 
 
-Command = Chat | Ping | Interrupt | Resume | Ack | Remove
+class Marks(_Command):
+    """Send what the user has marked in this session; answered by one or more frames `marks`."""
+
+    type: Literal["marks"]
+
+
+class _Marking(_Command):
+    """Answered by `marked` once it is recorded, under its `client_id`; sending it again does no harm."""
+
+    client_id: Identifier | None = None
+
+
+class Feedback(_Marking):
+    """What the user thinks of a run's answer, in place of what there was; without a thumb there is none any more."""
+
+    type: Literal["feedback"]
+    run_id: Identifier
+    thumb: Literal["up", "down"] | None = None
+    comment: Annotated[str, Field(max_length=MAX_COMMENT)] = ""
+
+
+class Private(_Marking):
+    """Whether the user has marked the session private."""
+
+    type: Literal["private"]
+    is_private: bool
+
+
+Command = Chat | Ping | Interrupt | Resume | Ack | Remove | Marks | Feedback | Private
 _COMMANDS: dict[str, TypeAdapter[Any]] = {
     "chat": TypeAdapter(Chat),
     "ping": TypeAdapter(Ping),
@@ -161,7 +192,21 @@ _COMMANDS: dict[str, TypeAdapter[Any]] = {
     "resume": TypeAdapter(Resume),
     "ack": TypeAdapter(Ack),
     "remove": TypeAdapter(Remove),
+    "marks": TypeAdapter(Marks),
+    "feedback": TypeAdapter(Feedback),
+    "private": TypeAdapter(Private),
 }
+
+
+def id_of(command: Command | None) -> str | None:
+    """The `client_id` under which a command is refused, where it has one."""
+    match command:
+        case Chat():
+            return command.message_id
+        case Feedback() | Private():
+            return command.client_id
+        case _:
+            return None
 
 
 def parse(text: str | None, binary: bytes | None = None) -> Command:
@@ -238,8 +283,18 @@ def error(code: Code | str, message: str, **more: Any) -> str:
     return encode("error", {"message": message, "code": str(code), **more})
 
 
-def connected(*, session_id: str, agent_name: str, head: int, epoch: str, active_run: str | None) -> str:
-    """The first frame of every socket. `head` is the `seq` of the last recorded event, 0 for none."""
+def connected(
+    *,
+    session_id: str,
+    agent_name: str,
+    head: int,
+    epoch: str,
+    active_run: str | None,
+    site_notices: Sequence[dict[str, str]] = (),
+) -> str:
+    """The first frame of every socket. `head` is the `seq` of the last recorded event, 0 for none; `site_notices` as in the frame
+    of that name.
+    """
     return encode(
         "connected",
         {
@@ -249,6 +304,7 @@ def connected(*, session_id: str, agent_name: str, head: int, epoch: str, active
             "head": head,
             "epoch": epoch,
             "active_run": active_run,
+            "site_notices": list(site_notices),
             "protocol": VERSION,
         },
     )
@@ -292,6 +348,25 @@ def reset(*, epoch: str, head: int) -> str:
     return encode("reset", {"epoch": epoch, "head": head})
 
 
+def marks(*, is_private: bool, feedback: Sequence[dict[str, str | None]], is_all: bool) -> str:
+    """What the user has marked. `feedback` has `run_id`, `thumb` ("up", "down", or null where there is none any more) and
+    `comment`. With `is_all` what the client had is void; what else there is follows in frames without.
+    """
+    return encode("marks", {"is_private": is_private, "feedback": list(feedback), "is_all": is_all})
+
+
+def marked(*, client_id: str | None) -> str:
+    """A `feedback` or `private` is recorded."""
+    return encode("marked", {"client_id": client_id})
+
+
+def site_notices(notices: Sequence[dict[str, str]]) -> str:
+    """What the operators have to say to all users now, in place of what they said before: `id`, `level` (info or warning) and
+    `text` of each.
+    """
+    return encode("site_notices", {"notices": list(notices)})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
     """A piece of a draft. `offset` counts UTF-16 code units, as JavaScript's strings do."""
@@ -327,10 +402,18 @@ def reasoning_delta(piece: Piece) -> str:
 
 
 def message(
-    *, seq: int, run_id: str, client_id: str, content: str, agent: str, enable_reasoning: bool, timestamp: float
+    *,
+    seq: int,
+    run_id: str,
+    client_id: str,
+    content: str,
+    agent: str,
+    enable_reasoning: bool,
+    timestamp: float,
+    by: str = "",
 ) -> str:
     """A user's message was accepted. Its run is queued until `reasoning_start`; `timestamp` is in seconds since the
-    epoch.
+    epoch. `by` is "operator" where not the user asked it again.
     """
     data = {
         "client_id": client_id,
@@ -339,6 +422,8 @@ def message(
         "enable_reasoning": enable_reasoning,
         "timestamp": timestamp,
     }
+    if by:
+        data["by"] = by
     return encode("message", data, seq=seq, run_id=run_id)
 
 
@@ -355,7 +440,7 @@ def reasoning_start(
     timestamp: float,
 ) -> str:
     """A run, or a later attempt at it, begins; the drafts of earlier attempts are void. For a later one, `reason` says what
-    became of the process before: `lost` or `handed_over`.
+    became of the process before: `lost`, `handed_over`, or `taken_over`, by an operator.
     """
     data = {
         "agent": agent,
@@ -394,13 +479,14 @@ def run_failed(*, run_id: str, code: str, message: str) -> str:
 
 def reasoning_complete(*, seq: int, run_id: str, data: dict[str, Any]) -> str:
     """A run has ended. `data`: state (completed, failed, stopped), timestamp, model as it named itself, duration (s), usage
-    {input_tokens, output_tokens, reasoning_tokens}, and for a failed run code and message."""
+    {input_tokens, output_tokens, reasoning_tokens}, for a failed run code and message, and `by` where an "operator" stopped it.
+    """
     return encode("reasoning_complete", data, seq=seq, run_id=run_id)
 
 
-def message_removed(*, seq: int, run_id: str, timestamp: float) -> str:
-    """A queued message was taken back, or the queue was stopped, before it ran."""
-    return encode("message_removed", {"timestamp": timestamp}, seq=seq, run_id=run_id)
+def message_removed(*, seq: int, run_id: str, timestamp: float, by: str = "") -> str:
+    """A queued message was taken back, or the queue was stopped, before it ran; `by` as in `reasoning_complete`."""
+    return encode("message_removed", {"timestamp": timestamp} | ({"by": by} if by else {}), seq=seq, run_id=run_id)
 
 
 def for_page() -> dict[str, Any]:
@@ -408,6 +494,7 @@ def for_page() -> dict[str, Any]:
     return {
         "version": VERSION,
         "maxFrameBytes": MAX_FRAME_BYTES,
+        "maxComment": MAX_COMMENT,
         "close": {code.name: int(code) for code in Close},
         "comeBackBelow": 4500,
     }

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from agents.steps import FailureCode, Step, StepType
 from agents.tools import is_safe_to_repeat
-from chat import events, runs
+from chat import events, processes, runs
 from chat.events import Recorded
 from chat.models import ACTIVE, EventType, Run, RunState
 
@@ -39,9 +39,25 @@ def stopped_and_abandoned(session_id: int) -> tuple[str, int] | None:
     return None if row is None else (str(row[0]), row[1])
 
 
-def attempt_at(run_id: str) -> int | None:
-    """The attempt at an active run, None for any other: it is to be taken over, if it may be, and not begun."""
-    return Run.objects.filter(pk=run_id, state__in=ACTIVE).values_list("attempt", flat=True).first()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """An active run: it is to be taken over, if it may be. `taken_from` is the worker that an operator took it from, or ""."""
+
+    attempt: int
+    taken_from: str
+
+
+def begun(run_id: str) -> Begun | None:
+    """The run if it is active."""
+    run = Run.objects.filter(pk=run_id, state__in=ACTIVE).only("attempt", "worker", "lease_until").first()
+    if run is None:
+        return None
+    return Begun(attempt=run.attempt, taken_from=run.worker if run.lease_until is None else "")
+
+
+def others_work(process: str) -> bool:
+    """Whether a worker lives beside this process."""
+    return processes.living().filter(kind="worker").exclude(pk=process).exists()
 
 
 def _is_lost(mine_alone: str | None) -> Q:
@@ -67,7 +83,7 @@ def take_over(run_id: str, *, attempt: int, worker: str, mine_alone: str | None 
     run = events.lock_run(run_id, attempt=attempt)
     if not Run.objects.filter(_is_lost(mine_alone), pk=run.pk).exists():
         raise events.Superseded(f"run {run_id}: attempt {attempt} lives")
-    reason = "handed_over"
+    reason = "taken_over" if run.worker else "handed_over"
     if run.lease_until is not None:
         reason = "lost"
         run.losses += 1

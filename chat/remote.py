@@ -54,8 +54,13 @@ async def stop(session_id: int, run_id: str | None = None) -> runs.Stopping:
     stopping = await write(runs.stop, session_id, run_id)
     await events.announce(session_id, stopping.recorded)
     if stopping.run_id and not stopping.recorded:
-        await group.tell(group.of_driver(session_id), {"type": "stop.wanted", "session": session_id})
+        await look(session_id)
     return stopping
+
+
+async def look(session_id: int) -> None:
+    """Have whoever drives the session's run look at once into the database, where a stop is recorded, or that it was taken."""
+    await group.tell(group.of_driver(session_id), {"type": "look", "session": session_id})
 
 
 async def end_if_lost(session_id: int) -> None:

@@ -5,16 +5,12 @@ from __future__ import annotations
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 
-# Whoever reads. What their users marked private is left out.
+# Whoever reads. What their users marked private is left out. Filters that one saves, and exports that one asks for, are one's own.
 VIEWER = (
     "chat.view_chatsession",
     "chat.view_run",
     "chat.view_event",
     "chat.view_feedback",
-    "chat.view_savedfilter",
-    "chat.add_savedfilter",
-    "chat.change_savedfilter",
-    "chat.delete_savedfilter",
 )
 GROUPS: dict[str, tuple[str, ...]] = {
     "viewer": VIEWER,
@@ -23,9 +19,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *VIEWER,
         "chat.read_private",
         "chat.export_transcripts",
-        "chat.view_export",
-        "chat.add_export",
-        "chat.delete_export",
         "chat.view_reading",
         "chat.view_legalhold",
         "chat.add_legalhold",

@@ -1,24 +1,25 @@
-"""The life of a run in the database: accept, claim, renew, stop, hand over, finish. Each function is one transaction."""
+"""The life of a run in the database: accept, claim, stop, finish. Each function is one transaction."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import DateTimeField, ExpressionWrapper, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from agents.steps import Step, Turn
-from chat import events, quotas, run_queue
+from chat import events, leases, quotas, run_queue
 from chat.events import Fact, Recorded
 from chat.models import ACTIVE, ChatSession, Event, EventType, Run, RunState
 from chat.protocol import Code, Refused
 
 TITLE_LENGTH = 80
+# What an event says of what its session's user did not do.
+OPERATOR = {"by": "operator"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +47,19 @@ class Claimed:
 
 @transaction.atomic
 def accept(
-    session_id: int, *, message: str, agent: str | None, enable_reasoning: bool, client_id: str | None = None
+    session_id: int,
+    *,
+    message: str,
+    agent: str | None,
+    enable_reasoning: bool,
+    client_id: str | None = None,
+    by_operator: bool = False,
 ) -> Accepted:
     """Record a message once: the same `client_id` again returns the same run. Raises `Refused` where the queue is full
     or the user has reached a limit.
 
-    The session remembers the agent; without one, it is the session's.
+    The session remembers the agent; without one, it is the session's. `by_operator` says that not the user asks, but an operator
+    for the user.
     """
     session = events.lock(session_id)
     agent = agent or session.agent
@@ -76,7 +84,7 @@ def accept(
     session.title = session.title or " ".join(message.split())[:TITLE_LENGTH]
     session.agent = agent
     session.save(update_fields=["title", "agent"])
-    recorded = events.append(run, [Fact(type=EventType.MESSAGE)])
+    recorded = events.append(run, [Fact(type=EventType.MESSAGE, data=OPERATOR if by_operator else {})])
     run_queue.enqueue_next(session.pk)
     return Accepted(run_id=str(run.pk), client_id=client_id, state=run.state, duplicate=False, recorded=recorded)
 
@@ -108,33 +116,18 @@ def claim(session_id: int, *, worker: str, model: str, run_id: str | None = None
 def begin_attempt(run: Run, *, worker: str, steps: Sequence[Step], reason: str = "") -> Claimed:
     """Give the run to a worker, to go on after these steps. Must be called in a transaction that holds the run.
 
-    `reason` says why it is not the first attempt: the process before was `lost`, or it was `handed_over`.
+    `reason` says why it is not the first attempt: the process before was `lost`, it was `handed_over`, or `taken_over` by an
+    operator, with which the attempt has begun already.
     """
-    run.attempt += 1
-    run.save(update_fields=["attempt"])
-    _take(Run.objects.filter(pk=run.pk), worker=worker)
+    if reason != "taken_over":
+        run.attempt += 1
+        run.save(update_fields=["attempt"])
+    leases.take(Run.objects.filter(pk=run.pk), worker=worker)
     data = {"model": run.model} | ({"reason": reason} if reason else {})
     recorded = events.append(run, [Fact(type=EventType.RUN_START, data=data)])
     return Claimed(
         run=run, worker=worker, owner_id=run.session.owner_id, turns=turns_before(run), steps=steps, recorded=recorded
     )
-
-
-@transaction.atomic
-def hand_over(run_id: str, *, attempt: int, again: bool = False) -> list[Recorded]:
-    """Let go of a run that another worker is to go on with. Raises `events.Superseded` where somebody else has it already.
-
-    `again` makes no difference: what was written is found as it is to be.
-    """
-    run = events.lock_run(run_id, attempt=attempt)
-    Run.objects.filter(pk=run.pk).update(worker="", lease_until=None)
-    run_queue.enqueue(run_id, agent=run.agent)
-    return []
-
-
-def _take(runs: QuerySet[Run], *, worker: str) -> int:
-    until = ExpressionWrapper(Now() + timedelta(seconds=settings.LEASE_SECONDS), output_field=DateTimeField())
-    return runs.update(worker=worker, lease_until=until)
 
 
 def turns_before(run: Run) -> list[Turn]:
@@ -154,19 +147,6 @@ def turns_before(run: Run) -> list[Turn]:
     return [Turn(message=asked[pk], steps=steps[pk]) for pk in reversed(chain)]
 
 
-def renew(run_ids: Collection[str], *, worker: str) -> set[str]:
-    """Prolong the leases of this worker's runs; returns those that are still its own."""
-    runs = Run.objects.filter(pk__in=run_ids, worker=worker, state__in=ACTIVE)
-    _take(runs, worker=worker)
-    return {str(pk) for pk in runs.values_list("pk", flat=True)}
-
-
-def asked_to_stop(run_ids: Collection[str]) -> set[str]:
-    """Those of the runs whose stop is recorded."""
-    found = Run.objects.filter(pk__in=run_ids, stop_asked_at__isnull=False).values_list("pk", flat=True)
-    return {str(pk) for pk in found}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopping:
     """`run_id` is the run that is to stop, if there was one; `recorded` is its end, where this was it."""
@@ -176,10 +156,10 @@ class Stopping:
 
 
 @transaction.atomic
-def stop(session_id: int, run_id: str | None = None) -> Stopping:
+def stop(session_id: int, run_id: str | None = None, *, by_operator: bool = False) -> Stopping:
     """Record that a run is to stop: the named one, else the active one, else the next. One that still waits is taken back.
 
-    Raises `Refused` where the named one is not one of this session.
+    `by_operator` says that it is no wish of the session's user. Raises `Refused` where the named one is not one of this session.
     """
     session = events.lock(session_id)
     runs = Run.objects.filter(session=session)
@@ -190,10 +170,11 @@ def stop(session_id: int, run_id: str | None = None) -> Stopping:
     if run is None:
         return Stopping(run_id=None)
     run.session = session
+    if run.stop_asked_at is None and not run.is_over:
+        run.stop_asked_by_operator = by_operator
+        Run.objects.filter(pk=run.pk).update(stop_asked_at=Now(), stop_asked_by_operator=by_operator)
     if run.state == RunState.QUEUED:
         return Stopping(run_id=str(run.pk), recorded=_remove(run))
-    if run.stop_asked_at is None and not run.is_over:
-        Run.objects.filter(pk=run.pk).update(stop_asked_at=Now())
     return Stopping(run_id=str(run.pk))
 
 
@@ -260,6 +241,8 @@ def end(run: Run, *, state: RunState, steps: Sequence[Step], code: str = "", mes
     run.error_code = code
     run.save(update_fields=["state", "ended_at", "lease_until", "error_code"])
     data: dict[str, object] = {"state": str(state), "started": run.started_at is not None}
+    if state == RunState.STOPPED and run.stop_asked_by_operator:
+        data |= OPERATOR
     if run.started_at is not None:
         data["model"] = run.model
         data["duration"] = round((now - run.started_at).total_seconds(), 3)

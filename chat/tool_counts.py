@@ -36,20 +36,20 @@ def add(run: Run, steps: Sequence[Step]) -> None:
             ToolCount.objects.create(run=run, tool_name=name, calls=calls[name], errors=errors[name])
 
 
-def rebuild(runs: Iterable[UUID] | None = None) -> int:
+def rebuild(runs: Iterable[UUID] | None = None, *, errors_are_known: bool = False) -> int:
     """Count anew from the steps, for these runs or for all; returns how many runs it was. Runs that are under way are counted
-    right, too: each batch holds its sessions.
+    right, too: each batch holds its sessions. `errors_are_known` leaves the runs' own `tool_errors` as they are.
     """
     ids = iter(Run.objects.values_list("pk", flat=True).order_by("pk") if runs is None else runs)
     done = 0
     while some := list(islice(ids, AT_ONCE)):
         with transaction.atomic():
-            _rebuild(Run.objects.filter(pk__in=some).order_by())
+            _rebuild(Run.objects.filter(pk__in=some).order_by(), ["calls"] if errors_are_known else ["calls", "errors"])
         done += len(some)
     return done
 
 
-def _rebuild(runs: QuerySet[Run]) -> None:
+def _rebuild(runs: QuerySet[Run], names: Sequence[str]) -> None:
     # Whoever appends to a session holds its row.
     list(ChatSession.objects.filter(pk__in=runs.values("session")).order_by("pk").select_for_update().values("pk"))
     ToolCount.objects.filter(run__in=runs).delete()
@@ -66,6 +66,6 @@ def _rebuild(runs: QuerySet[Run]) -> None:
             f"tool_{name}": Coalesce(
                 Subquery(mine.annotate(sum=Sum(name)).values("sum"), output_field=IntegerField()), 0
             )
-            for name in ("calls", "errors")
+            for name in names
         }
     )

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from agents.model_choice import DEMO
 from agents.registry import AGENTS, DEFAULT_AGENT
-from chat import protocol
+from chat import protocol, site_notices
 from chat.access import NotYours, get_session, sessions_of
 from chat.models import ChatSession, new_public_id
 
@@ -105,6 +105,7 @@ def _boot(request: HttpRequest, session_id: str, found: ChatSession | None) -> d
         "reconnectTries": settings.RECONNECT_TRIES,
         "signIn": f"{reverse(settings.LOGIN_URL)}?next={request.path}",
         "agents": {spec.name: spec.title for spec in AGENTS.values()},
+        "siteNotices": site_notices.listed(),
     }
 
 

@@ -23,6 +23,9 @@ for _name in list(os.environ):
 os.environ["DJANGO_SETTINGS_MODULE"] = "reasoning_site.settings"
 os.environ["DATA_DIR"] = str(DATA_DIR)
 os.environ["MODEL"] = "demo"
+# Of tests that a test runs once more, on a server that it has started: see `tests/site/test_lists_on_postgresql.py`.
+if "PYTEST_DATABASE_URL" in os.environ:
+    os.environ["DATABASE_URL"] = os.environ["PYTEST_DATABASE_URL"]
 
 pytest_plugins = [
     "tests.parts.small_model",
@@ -52,7 +55,7 @@ def pytest_configure() -> None:
     settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
     # All of Django's own keys: of two runs beside each other it looks at them before it has filled them in.
     settings.DATABASES["default"]["TEST"] = {
-        "NAME": str(DATA_DIR / "in_process.sqlite3"),
+        "NAME": None if settings.HAS_WORKERS else str(DATA_DIR / "in_process.sqlite3"),
         "CHARSET": None,
         "COLLATION": None,
         "MIGRATE": True,

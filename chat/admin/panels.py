@@ -90,7 +90,7 @@ PANELS = (
         drawn=Drawn.PART,
         columns=(
             Column(label="Runs", value=lambda of: of.runs, runs={}),
-            Column(label="Failed", value=lambda of: of.failed, runs={"state__exact": "failed"}),
+            Column(label="Failed", value=lambda of: of.failed, runs={"state": "failed"}),
         ),
     ),
     Panel(
@@ -144,7 +144,7 @@ PANELS = (
         drawn=Drawn.PART,
         columns=(
             Column(label="Calls", value=lambda of: of.tool_calls),
-            Column(label="Errors", value=lambda of: of.tool_errors),
+            Column(label="Errors", value=lambda of: of.tool_errors, runs={"failed_tools": "some"}),
         ),
     ),
     Panel(
@@ -158,8 +158,8 @@ PANELS = (
         title="Feedback",
         drawn=Drawn.SUM,
         columns=(
-            Column(label="Thumbs up", value=lambda of: of.up),
-            Column(label="Thumbs down", value=lambda of: of.down),
+            Column(label="Thumbs up", value=lambda of: of.up, runs={"feedback": "up"}),
+            Column(label="Thumbs down", value=lambda of: of.down, runs={"feedback": "down"}),
             Column(label="Share of thumbs up", value=lambda of: of.up_share, unit=Unit.PERCENT, plotted=False),
         ),
     ),

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.urls import reverse
+from django.utils import timezone
 
 from chat.statistics.query import Dimension, Selection
 
-FILTERS = {Dimension.AGENT: "agent__exact", Dimension.MODEL: "model__exact"}
-BEGIN, END = "created_at__gte", "created_at__lt"
+FAILED_TOOLS = "failed_tools"
 
 
 def runs_address(
     begin: datetime, end: datetime, chosen: dict[Dimension, str], more: dict[str, str] | None = None
 ) -> str | None:
-    """The list of the runs asked for in this time and of these; None where the list has no such filter."""
-    if any(dimension not in FILTERS for dimension in chosen):
+    """The list of the runs asked for from `begin` to just before `end`, of these and with more of its filters; None where it has no
+    such filter.
+    """
+    more = more or {}
+    # It takes what is empty for no filter, and knows no failures of one tool.
+    if not all(chosen.values()) or (FAILED_TOOLS in more and Dimension.TOOL in chosen):
         return None
-    query = {FILTERS[dimension]: value for dimension, value in chosen.items()}
-    query |= {BEGIN: begin.isoformat(), END: end.isoformat(), **(more or {})}
-    return reverse("admin:chat_run_changelist", query=query)
+    # The end belongs to the list's range, and its field takes no microseconds.
+    last = end - timedelta(milliseconds=1)
+    span = {
+        name: timezone.localtime(moment).replace(tzinfo=None).isoformat()
+        for name, moment in (("time_from", begin), ("time_to", last))
+    }
+    named = {dimension.value: value for dimension, value in chosen.items()}
+    return reverse("admin:chat_run_changelist", query=named | span | more)
 
 
 def chosen_by(selection: Selection, username: str) -> dict[Dimension, str]:

@@ -16,6 +16,7 @@ from chat.admin import run_narrowing as of_runs
 from chat.admin.cells import count, dollars, span, thumb
 from chat.admin.narrowing import time_filters
 from chat.admin.read_only import list_link, moment_text, shortened
+from chat.admin.run_operations import OPERATIONS, Operated
 from chat.admin.sessions import named, session_link
 from chat.admin.takeout import take_out
 from chat.admin.transcript_list import TranscriptList, Viewer
@@ -26,8 +27,8 @@ EXCERPT = 200
 
 
 @admin.register(Run)
-class RunAdmin(TranscriptList):
-    actions = [take_out, "compare"]
+class RunAdmin(Operated, TranscriptList):
+    actions = [take_out, "compare", *OPERATIONS]
     list_display = [
         "asked",
         "owner",
@@ -60,6 +61,7 @@ class RunAdmin(TranscriptList):
         of_runs.private_filter("session__is_private"),
     ]
     list_select_related = ["session__owner", "feedback"]
+    sortable_by = ["duration", "first_token", "tokens", "cost_in_dollars", "created"]
     search_help_text = "Runs with a step or message that has all words, or of such a session or user; the id of a run."
     readonly_fields = ["events"]
 

@@ -51,9 +51,11 @@ def take_out(model_admin: Any, request: HttpRequest, rows: QuerySet[Any]) -> Htt
 
 def _described(model_admin: Any, request: HttpRequest, rows: QuerySet[Any], *, is_all: bool) -> str:
     """The selection in words, with the filters of the list where it is all that they let through."""
-    count = rows.count()
-    named = str(model_admin.opts.verbose_name if count == 1 else model_admin.opts.verbose_name_plural)
     if not is_all:
-        return f"{count} selected {named}"
+        count = rows.count()
+        return (
+            f"{count} selected {model_admin.opts.verbose_name if count == 1 else model_admin.opts.verbose_name_plural}"
+        )
+    # Not counted: they may be a million, and the list has counted no further than its own bound.
     filters = ", ".join(f"{name}={value}" for name, value in request.GET.items())
-    return f"All {count} {named}" + (f" with {filters}" if filters else "")
+    return f"All {model_admin.opts.verbose_name_plural}" + (f" with {filters}" if filters else "")

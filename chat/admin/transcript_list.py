@@ -55,7 +55,7 @@ class TranscriptList(ReadOnly):
     """A list of the admin through whose door nobody sees what `chat.readings` does not let him."""
 
     actions: Sequence[Any] = [take_out]
-    change_list_template = "admin/chat/change_list.html"
+    change_list_template = "admin/chat/transcript_list.html"
     show_facets = ShowFacets.NEVER
     list_per_page = 50
     list_max_show_all = 200

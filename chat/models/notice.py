@@ -24,6 +24,7 @@ class SiteNotice(models.Model):
     withdrawn_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
+        verbose_name = "announcement"
         ordering = ["-created_at"]
 
     def __str__(self) -> str:

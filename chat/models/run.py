@@ -29,6 +29,7 @@ class Run(models.Model):
     `attempt` counts who has driven it; only the latest may write (fencing). `losses` counts those of them that were lost and
     did not hand it over.
     `lease_until` is by the database's clock: a run that is active after it has lost its process.
+    `stop_asked_by_operator` says that it was no wish of its user's.
     `cost` is in US dollars by `MODEL_PRICES`, None where the model has no price there. `first_token_seconds` is from the start of
     the attempt that spoke first to its first token.
     """
@@ -48,6 +49,7 @@ class Run(models.Model):
     worker = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     stop_asked_at = models.DateTimeField(null=True, blank=True)
+    stop_asked_by_operator = models.BooleanField(default=False, db_default=False)
     error_code = models.CharField(max_length=32, blank=True)
     input_tokens = models.PositiveIntegerField(default=0)
     output_tokens = models.PositiveIntegerField(default=0)
@@ -78,6 +80,7 @@ class Run(models.Model):
             models.Index(fields=["agent", "created_at"], name="run_agent"),
             models.Index(fields=["model", "created_at"], name="run_model"),
             models.Index(fields=["error_code", "created_at"], condition=~Q(error_code=""), name="run_error"),
+            models.Index(fields=["ended_at"], name="run_ended"),
             models.Index(fields=["session", "-seq"], name="run_session_seq"),
             models.Index(fields=["session"], condition=Q(state__in=(RunState.QUEUED, *ACTIVE)), name="run_unfinished"),
         ]

@@ -102,9 +102,9 @@ def report(reader: Any, period: Period, selection: Selection, by: Dimension) -> 
     return _read(rows, period, by)
 
 
-def _facts(reader: Any, period: Period, selection: Selection) -> QuerySet[Run, Any]:
+def _facts(reader: Any, period: Period, selection: Selection) -> QuerySet[Any, Any]:
     """What is measured of each run."""
-    runs = Run.objects.filter(
+    runs: QuerySet[Any, Any] = Run.objects.filter(
         session__in=readable_by(reader), created_at__gte=period.start, created_at__lt=period.end
     ).order_by()
     calls, errors = "tool_calls", "tool_errors"

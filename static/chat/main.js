@@ -7,13 +7,16 @@
 import { Composer } from "./composer.js";
 import { ConnectionBar } from "./connection.js";
 import { DebugPanel } from "./debug.js";
+import { Marks, PRIVATE } from "./marks.js";
 import { Notices } from "./notices.js";
 import { goOn } from "./outcome.js";
 import { Outbox } from "./outbox.js";
 import { OutboxView } from "./outbox_view.js";
 import { Transcript } from "./render.js";
+import { PrivateSwitch } from "./private.js";
 import { Resume } from "./resume.js";
 import { SessionList } from "./sessions.js";
+import { SiteNotices } from "./site_notices.js";
 import { ChatSocket, State, systemClock as clock } from "./socket.js";
 import { activeRun, apply, initial, nextRun, transcript } from "./state.js";
 import { Stop } from "./stop.js";
@@ -48,13 +51,25 @@ const outbox = new Outbox({
   changed: showOutbox,
 });
 const stop = new Stop({ send, active: () => activeRun(state) });
+const marks = new Marks({
+  storage: allowedStorage("sessionStorage"),
+  key,
+  send,
+  clock,
+  known: () => state.marks,
+  maxComment: boot.protocol.maxComment,
+  changed: showMark,
+});
 const notices = new Notices();
+const siteNotices = new SiteNotices(storage, boot.siteNotices);
+const privateSwitch = new PrivateSwitch(marks);
 const sessions = new SessionList(boot.session, boot.agents);
 const workerWait = new WorkerWait({ next: () => nextRun(state), changed: (run) => page.touch(run), clock });
 const page = new Transcript({
   state: () => state,
   agents: boot.agents,
   isWaitingLong: (run) => workerWait.isLong(run),
+  marks,
   actions: {
     remove: (run) => send({ type: "remove", run_id: run }) || notices.show("Not connected: the message is still queued."),
     again: (run) => askAs(run, state.byId.get(run).message),
@@ -81,14 +96,24 @@ socket.on("received", (frame) => {
   if (frame.run_id) page.touch(frame.run_id);
   resume.after(frame);
 });
-socket.on("connected", ({ data }) => composer.proposeAgent(data.agent_name));
+socket.on("connected", ({ data }) => {
+  composer.proposeAgent(data.agent_name);
+  if (data.site_notices) siteNotices.show(data.site_notices);
+});
+socket.on("site_notices", ({ data }) => siteNotices.show(data.notices));
+socket.on("marks", ({ data }) => {
+  for (const run of data.is_all ? state.byId.keys() : data.feedback.map(({ run_id }) => run_id)) page.touch(run);
+  privateSwitch.show();
+});
+socket.on("marked", ({ data }) => marks.confirm(data.client_id));
 socket.on("message", ({ data }) => {
   outbox.confirm(data.client_id);
   sessions.said(data);
 });
 socket.on("accepted", ({ data }) => outbox.confirm(data.client_id));
 socket.on("error", ({ data, run_id }) => {
-  if (data.client_id) outbox.refuse(data);
+  if (data.client_id && marks.has(data.client_id)) marks.refuse(data);
+  else if (data.client_id) outbox.refuse(data);
   else if (data.code === "not_saved") notices.show(NO_DATABASE);
   else if (!run_id) notices.show(data.message);
 });
@@ -98,6 +123,7 @@ socket.on("handled", (frame) => {
     live = true;
     page.setLive(true);
     outbox.opened();
+    marks.opened();
     stop.again();
     workerWait.look();
   }
@@ -113,6 +139,7 @@ socket.on("state", ({ state: now, why, code }) => {
   live = false;
   resume.closed();
   outbox.closed();
+  marks.closed();
   workerWait.closed();
   if (now === State.OFFLINE && why === "refused") explain(code);
 });
@@ -147,6 +174,12 @@ function ask(message) {
 function askAs(run, message) {
   const { agent, enable_reasoning } = state.byId.get(run);
   ask({ message, agent_name: agent, enable_reasoning });
+}
+
+/** What the user wants of a mark has changed, or become of it. */
+function showMark(target) {
+  if (target === PRIVATE) privateSwitch.show();
+  else page.touch(target);
 }
 
 function showOutbox() {

@@ -14,6 +14,7 @@ export class Transcript {
   #state;
   #agents;
   #isWaitingLong;
+  #marks;
   #views = new Map(); // run_id -> RunView
   #dirty = new Set();
   #scheduled = false;
@@ -31,10 +32,11 @@ export class Transcript {
   /**
    * `state()` is the state as it is now; `isWaitingLong(run_id)` says whether a run could have begun long ago; `actions` are called
    * with the run's id: remove, again, go-on. `drawn(run, element)` is called each time a run was drawn; without `isFollowing` the
-   * page begins where the transcript begins.
+   * page begins where the transcript begins. `marks` are the user's marks, where the reader is the user.
    */
-  constructor({ state, agents, isWaitingLong, actions, drawn = () => {}, isFollowing = true }) {
+  constructor({ state, agents, isWaitingLong, actions, marks = null, drawn = () => {}, isFollowing = true }) {
     this.#state = state;
+    this.#marks = marks;
     this.#drawn = drawn;
     this.#following = isFollowing;
     this.#agents = agents;
@@ -128,7 +130,7 @@ export class Transcript {
       this.#place(view.element, run.at);
     }
     const isWaitingLong = this.#isWaitingLong(run.run_id);
-    const { fresh, settled, continued } = view.update(run, performance.now(), { isWaitingLong });
+    const { fresh, settled, continued } = view.update(run, performance.now(), { isWaitingLong, marks: this.#marks });
     this.#drawn(run, view.element);
     if (this.#live) {
       for (const { seq } of continued) if (seq > this.#heard) announce("Continued on another worker");

@@ -2,9 +2,10 @@
 
 import { fill, fromTemplate, setTime, setTokens, stepCard } from "./cards.js";
 import { DraftView } from "./drafts.js";
+import { FeedbackView } from "./feedback.js";
 import { isUnknown } from "./outcome.js";
 import { count, durationInWords } from "./quantities.js";
-import { isActive } from "./state.js";
+import { hasAnswer, isActive } from "./state.js";
 
 const WORDS = {
   queued: "queued",
@@ -19,6 +20,8 @@ const WORDS = {
 /** Why a run went on elsewhere. */
 const CONTINUED = {
   lost: "The worker before was lost. This one goes on from what was recorded; the step that was half written is written anew.",
+  taken_over:
+    "An operator took the run from the worker before. This one goes on from what was recorded; the step that was half written is written anew.",
   handed_over: "The worker before was shut down and handed the run over. This one goes on from what was recorded.",
 };
 const CONTINUED_SOMEHOW = "Another worker goes on from what was recorded.";
@@ -31,6 +34,7 @@ export class RunView {
   #continuedCount = 0;
   #views = new Map(); // step -> DraftView
   #agents;
+  #feedback = null;
 
   constructor(run, agents) {
     this.#agents = agents;
@@ -39,19 +43,24 @@ export class RunView {
     this.element.dataset.client = run.client_id;
     this.#steps = this.#slot("steps");
     this.#drafts = this.#slot("drafts");
-    fill(this.element, { message: run.message });
+    fill(this.element, { message: run.message, by: run.by === "operator" ? "asked again by an operator" : "" });
     setTime(this.element, "sent", run.timestamp);
   }
 
   /**
-   * Show the run as it is now; `isWaitingLong` says that it has been the next to begin for long. Returns the steps that are new on
-   * the page, whether the run was seen to go on elsewhere, and whether it must be called again later.
+   * Show the run as it is now; `isWaitingLong` says that it has been the next to begin for long, `marks` is where what its user
+   * thinks of it goes. Returns the steps that are new on the page, whether the run was seen to go on elsewhere, and whether it
+   * must be called again later.
    */
-  update(run, now, { isWaitingLong = false } = {}) {
+  update(run, now, { isWaitingLong = false, marks = null } = {}) {
     const before = this.#continuedCount;
     const fresh = this.#addSteps(run);
     const settled = this.#updateDrafts(run, now);
     this.#updateFrame(run, isWaitingLong);
+    if (marks !== null && hasAnswer(run)) {
+      this.#feedback ??= new FeedbackView(this.#slot("feedback"), run.run_id, marks);
+      this.#feedback.update();
+    }
     return { fresh, settled, continued: run.continued.slice(before) };
   }
 
@@ -119,7 +128,7 @@ export class RunView {
     fill(this.element, {
       agent: this.#agents[run.agent] ?? run.agent,
       model: run.model,
-      state: WORDS[run.state] ?? run.state,
+      state: stateWord(run),
       attempt: run.attempt > 1 ? `attempt ${run.attempt}` : "",
       "working-text": isWaitingLong ? "Waiting for a worker" : this.#workingText(run),
       "end-text": run.end ? endText(run) : "",
@@ -147,8 +156,14 @@ export class RunView {
   }
 }
 
-function endText({ state, end }) {
-  return joined(capital(WORDS[state] ?? state), typeof end.duration === "number" ? durationInWords(end.duration) : "");
+function stateWord({ state, end, removedBy }) {
+  if (state === "removed" && removedBy === "operator") return "removed by an operator before it ran";
+  return `${WORDS[state] ?? state}${end?.by === "operator" ? " by an operator" : ""}`;
+}
+
+function endText(run) {
+  const { end } = run;
+  return joined(capital(stateWord(run)), typeof end.duration === "number" ? durationInWords(end.duration) : "");
 }
 
 function endCounts({ steps, end }) {

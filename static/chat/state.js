@@ -22,11 +22,15 @@ const PASSING = new Map([
   ["resumed", resumed],
   ["reset", reset],
   ["reasoning_delta", delta],
+  ["marks", marks],
 ]);
 
-/** A page that knows nothing yet. `seq` is the last event applied, `head` the last one that the server spoke of. */
+/**
+ * A page that knows nothing yet. `seq` is the last event applied, `head` the last one that the server spoke of. `marks` are the
+ * user's own, in no log: `isPrivate`, null where it is not known, and `feedback`, run_id -> {thumb, comment}.
+ */
 export function initial() {
-  return { seq: 0, head: 0, epoch: null, gap: false, runs: [], byId: new Map() };
+  return { seq: 0, head: 0, epoch: null, gap: false, runs: [], byId: new Map(), marks: { isPrivate: null, feedback: new Map() } };
 }
 
 export function apply(state, frame) {
@@ -67,6 +71,11 @@ export function nextRun(state) {
   return next;
 }
 
+/** Whether a run has ended with an answer, of which its user may think something. */
+export function hasAnswer({ end, steps }) {
+  return end !== null && steps.some(({ kind, data }) => kind === "response" || data.type === "final_answer");
+}
+
 export function isActive(run) {
   return run.state === "running" || run.state === "waiting";
 }
@@ -83,6 +92,7 @@ export function transcript(state) {
       model: run.model,
       enable_reasoning: run.enable_reasoning,
       timestamp: run.timestamp,
+      ...(run.by ? { by: run.by } : {}),
       state: run.state,
       attempt: run.attempt,
       continued: run.continued.map(({ seq, attempt, reason }) => ({ seq, attempt, reason })),
@@ -118,6 +128,8 @@ function message(state, data, { run_id }) {
     model: "",
     enable_reasoning: data.enable_reasoning,
     timestamp: data.timestamp,
+    by: data.by ?? "", // "operator", where not the user asked it again
+    removedBy: "",
     state: "queued",
     attempt: 0,
     continued: [], // where a later attempt went on: {seq, attempt, reason, after: how many steps there were}
@@ -171,6 +183,7 @@ function removed(state, data, { run_id }) {
   const run = state.byId.get(run_id);
   if (!run) return;
   run.state = "removed";
+  run.removedBy = data.by ?? "";
   dropDrafts(run);
 }
 
@@ -204,7 +217,18 @@ function resumed(state, { data }) {
 }
 
 function reset(state, { data }) {
-  Object.assign(state, initial(), { epoch: data.epoch, head: data.head });
+  Object.assign(state, initial(), { epoch: data.epoch, head: data.head, marks: state.marks });
+  return state;
+}
+
+function marks(state, { data }) {
+  const { marks: known } = state;
+  known.isPrivate = data.is_private;
+  if (data.is_all) known.feedback.clear();
+  for (const { run_id, thumb, comment } of data.feedback) {
+    if (thumb === null) known.feedback.delete(run_id);
+    else known.feedback.set(run_id, { thumb, comment });
+  }
   return state;
 }
 

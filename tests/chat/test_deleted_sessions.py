@@ -12,7 +12,7 @@ from django.utils import timezone
 from chat import deletion, driver
 from chat.database import query
 from chat.models import ChatSession, RetentionRule
-from tests.parts.in_process import InProcessSite
+from tests.parts.in_process import InProcessSite, InProcessTab
 
 
 def aged(owner: User, public_id: str, *, days: float) -> ChatSession:
@@ -20,6 +20,13 @@ def aged(owner: User, public_id: str, *, days: float) -> ChatSession:
     session = ChatSession.objects.create(owner=owner, public_id=public_id, agent="writer")
     ChatSession.objects.filter(pk=session.pk).update(updated_at=timezone.now() - timedelta(days=days))
     return session
+
+
+async def opened(inside: InProcessSite, user: User, public_id: str) -> InProcessTab:
+    """A tab that is in its session."""
+    tab = await inside.tab(user, public_id)
+    await tab.until_frame("resumed")
+    return tab
 
 
 def left() -> set[str]:
@@ -32,7 +39,7 @@ async def test_the_site_applies_the_rules_by_itself_and_closes_the_tabs_of_what_
     monkeypatch.setattr(settings, "RETENTION_SECONDS", 0.2)
     user = await inside.user()
     await query(lambda: (aged(user, "old", days=11), aged(user, "new", days=1)))
-    old, new = await inside.tab(user, "old"), await inside.tab(user, "new")
+    old, new = await opened(inside, user, "old"), await opened(inside, user, "new")
     await query(lambda: RetentionRule.objects.create(agent="writer", days=10))
     driver.current()
     assert await old.until_closed() == 4504
@@ -43,7 +50,7 @@ async def test_the_site_applies_the_rules_by_itself_and_closes_the_tabs_of_what_
 async def test_a_tab_that_heard_nothing_finds_out_with_its_next_ping_or_message(inside: InProcessSite) -> None:
     user = await inside.user()
     await query(lambda: [aged(user, name, days=11) for name in ("a", "b", "c")])
-    tabs = [await inside.tab(user, name) for name in ("a", "b", "c")]
+    tabs = [await opened(inside, user, name) for name in ("a", "b", "c")]
     await query(lambda: [deletion.delete_session(session.pk) for session in ChatSession.objects.all()])
     await tabs[0].send("ping", timestamp="1")
     await tabs[1].send("chat", payload={"message": "are you there?"}, client_id="c9")
@@ -58,6 +65,6 @@ async def test_a_tab_that_says_nothing_finds_out_by_its_heartbeat(
     monkeypatch.setattr(settings, "HEARTBEAT_SECONDS", 0.1)
     user = await inside.user()
     session = await query(lambda: aged(user, "a", days=11))
-    tab = await inside.tab(user, "a")
+    tab = await opened(inside, user, "a")
     await query(lambda: deletion.delete_session(session.pk))
     assert await tab.until_closed() == 4504

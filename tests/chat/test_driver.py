@@ -12,7 +12,7 @@ from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from agents.steps import Step, StepType
-from chat import driver, events, recovery, runs
+from chat import driver, events, leases, recovery, runs
 from chat.database import query
 from chat.models import ChatSession, Event, EventType, Run, RunState
 from tests.parts.in_process import InProcessSite, InProcessTab
@@ -62,9 +62,9 @@ async def test_where_others_drive_too_only_a_passed_lease_is_lost(inside: InProc
     assert await query(recovery.abandoned, mine_alone="here") == [(str(claimed.run.pk), 1)]
     await query(lambda: Run.objects.update(lease_until=timezone.now() - timedelta(seconds=1)))
     assert await query(recovery.abandoned) == [(str(claimed.run.pk), 1)]
-    assert await query(runs.renew, [str(claimed.run.pk)], worker="elsewhere") == {str(claimed.run.pk)}
+    assert await query(leases.renew, [str(claimed.run.pk)], worker="elsewhere") == {str(claimed.run.pk)}
     assert await query(recovery.abandoned) == []
-    assert await query(runs.renew, [str(claimed.run.pk)], worker="here") == set()
+    assert await query(leases.renew, [str(claimed.run.pk)], worker="here") == set()
 
 
 async def test_the_lease_is_renewed_while_the_run_lasts(inside: InProcessSite, settings: Any) -> None:

@@ -17,7 +17,7 @@ from django.contrib.auth.models import User
 from django.db import InternalError, OperationalError, connections, transaction
 from django.utils import timezone
 
-from chat import events, group, recovery, runs
+from chat import events, group, leases, recovery, runs
 from chat.database import query
 from chat.models import ChatSession, Run
 from chat.protocol import Close, Code
@@ -86,7 +86,7 @@ async def test_a_renewal_in_time_saves_a_run_that_was_about_to_be_given_up(insid
     assert claimed is not None
     await query(lambda: Run.objects.update(lease_until=timezone.now() - timedelta(seconds=1)))
     ((run_id, attempt),) = await query(recovery.abandoned)
-    assert await query(runs.renew, [run_id], worker="elsewhere") == {run_id}
+    assert await query(leases.renew, [run_id], worker="elsewhere") == {run_id}
     with pytest.raises(events.Superseded):
         await query(recovery.take_over, run_id, attempt=attempt, worker="here")
 
@@ -193,7 +193,7 @@ async def test_the_watch_goes_on_after_any_failure(
     tab = await inside.tab(await inside.user())
     run_id = await holding(tab)
     read_only = raising(InternalError("cannot execute UPDATE in a read-only transaction"))
-    await asyncio.wait_for(failing_once(monkeypatch, runs, "renew", read_only).wait(), 5)
+    await asyncio.wait_for(failing_once(monkeypatch, leases, "renew", read_only).wait(), 5)
     session = await query(ChatSession.objects.get)
     await query(runs.stop, session.pk)
     await tab.until_ended(run_id)

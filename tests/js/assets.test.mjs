@@ -5,7 +5,9 @@ import { test } from "node:test";
 
 const root = new URL("../../", import.meta.url);
 const read = (path) => readFileSync(new URL(path, root), "utf8");
-const modules = readdirSync(new URL("static/chat/", root)).filter((name) => name.endsWith(".js"));
+const modules = ["static/chat", "static/transcripts"].flatMap((folder) =>
+  readdirSync(new URL(`${folder}/`, root)).filter((name) => name.endsWith(".js")).map((name) => `${folder}/${name}`),
+);
 
 test("the vendored libraries are those of the checksums, of package-lock.json and of the README", () => {
   const lines = read("static/vendor/checksums").trim().split("\n");
@@ -32,21 +34,22 @@ test("package-lock.json names no address to fetch from", () => {
 
 test("every import is one that hashed static files can rewrite", () => {
   for (const name of modules) {
-    for (const line of read(`static/chat/${name}`).matchAll(/^(?:import|export) .*?(?:from )?["'].*$/gm)) {
+    for (const line of read(name).matchAll(/^(?:import|export) .*?(?:from )?["'].*$/gm)) {
       assert.match(line[0], /^(import|export) .*from "\.\.?\/[\w./-]+\.js";$/, `${name}: ${line[0]}`);
     }
   }
 });
 
 test("the state, the socket and the outbox know no page, and the socket imports nothing", () => {
-  for (const name of ["state.js", "socket.js", "outbox.js", "resume.js", "stop.js", "blocks.js"]) {
+  for (const name of ["state.js", "socket.js", "outbox.js", "resume.js", "stop.js", "blocks.js", "marks.js"]) {
     assert.doesNotMatch(read(`static/chat/${name}`), /document\.(getElementById|createElement|querySelector)/, name);
   }
   assert.doesNotMatch(read("static/chat/socket.js"), /^import /m);
 });
 
 test("templates hold no inline script, style or handler", () => {
-  for (const name of ["base.html", ...readdirSync(new URL("templates/chat/", root)).map((file) => `chat/${file}`)]) {
+  const in_ = (folder) => readdirSync(new URL(`templates/${folder}/`, root)).map((file) => `${folder}/${file}`);
+  for (const name of ["base.html", ...in_("chat"), ...in_("admin/chat")]) {
     const html = read(`templates/${name}`);
     assert.doesNotMatch(html, /\sstyle=|\son\w+=|<style|<script(?![^>]*\ssrc=)/i, name);
   }
@@ -77,6 +80,13 @@ function contrast(one, other) {
   const [light, dark] = [luminance(one), luminance(other)].sort((a, b) => b - a);
   return (light + 0.05) / (dark + 0.05);
 }
+
+test("the admin's pages have the same colours, in either look", () => {
+  const { light, dark } = colours();
+  const own = [...read("static/transcripts/transcripts.css").matchAll(/--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);/g)];
+  assert.ok(own.length > 20);
+  for (const [, name, ...both] of own) assert.deepEqual(both, [light[name], dark[name]], name);
+});
 
 const STEPS = ["thought", "tool_use", "tool_result", "final_answer", "error"];
 

@@ -8,6 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+    from django.test import Client
 
 
 @pytest.fixture
@@ -29,6 +30,19 @@ def staff(db: None) -> User:
 @pytest.fixture
 def superuser(db: None) -> User:
     return _user("superuser", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def viewer(staff: User) -> Client:
+    """May see sessions, runs and events, but nothing that is private."""
+    from django.contrib.auth.models import Permission
+    from django.test import Client
+
+    names = ["view_chatsession", "view_run", "view_event"]
+    staff.user_permissions.set(Permission.objects.filter(codename__in=names))
+    client = Client()
+    client.force_login(staff)
+    return client
 
 
 def _user(name: str, **more: bool) -> User:

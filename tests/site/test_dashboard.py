@@ -6,6 +6,7 @@ import html
 import json
 import random
 import re
+from collections import Counter
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,7 +20,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from chat import tool_counts
-from chat.models import ChatSession, Run, RunState
+from chat.models import ChatSession, Event, Feedback, Run, RunState
 from tests.site import random_runs
 from tests.site.rows import client_of, make_session
 
@@ -94,31 +95,46 @@ def test_each_plot_is_a_table_with_a_caption_and_heads(client: Client, owner: Us
     assert re.search(rf'<th scope="row"><a href="[^"]+">{name}</a></th>', tables[-1])
 
 
-def test_a_number_leads_to_its_runs(client: Client, owner: User) -> None:
-    for number, state in enumerate([RunState.FAILED, RunState.FAILED, RunState.COMPLETED]):
-        make_session(owner, f"s{number}", text=f"message {number}").runs.update(
-            state=state,
-            agent=f"agent {'bb' if number else 'a&a'}",
-            created_at=timezone.now() - timedelta(days=2 * number),
-        )
-    page = client.get(ADDRESS, {"range": "30d"}).text
-    lists = [address for address in links(page) if address.startswith("/admin/chat/run/?")]
-    # Tiles, days and agents: each with all runs, and with those that failed.
-    assert len(lists) == 2 + (3 + 2) + (2 + 2)
-    for address in lists:
-        query = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
-        wanted = {
-            run.message
-            for run in Run.objects.filter(
-                created_at__gte=query["created_at__gte"], created_at__lt=query["created_at__lt"]
-            )
-            if query.get("state__exact", run.state) == run.state and query.get("agent__exact", run.agent) == run.agent
-        }
-        answer = client.get(address)
-        # Django sends a list with a filter that it does not know elsewhere.
-        assert answer.status_code == 200, address
-        assert set(re.findall(r">(message \d)<", answer.text)) == wanted, address
-    assert any("agent__exact=agent+a%26a" in address for address in lists)
+@pytest.mark.parametrize("by", ["agent", "model", "tool", "user"])
+def test_a_number_leads_to_its_runs(client: Client, owner: User, other: User, by: str) -> None:
+    """Whatever a table counts, its number is that of the runs in the list that it links to."""
+    for number, state in enumerate([RunState.FAILED, RunState.FAILED, RunState.COMPLETED, RunState.COMPLETED]):
+        session = make_session((owner, other)[number % 2], f"s{number}", tool=f"tool&{number // 2}")
+        asked = timezone.now() - timedelta(days=number // 2)
+        session.runs.update(state=state, agent=f"agent={number % 2}", created_at=asked)
+        Feedback.objects.create(run=session.runs.get(), thumb=Feedback.UP if number else Feedback.DOWN)
+    # At the very end of a day, and of a session whose run has no model.
+    edge = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    make_session(other, "edge").runs.update(created_at=edge, model="")
+    run = Run.objects.get(session__public_id="s0")
+    Event.objects.create(
+        session=run.session,
+        run=run,
+        seq=4,
+        type="step",
+        step=2,
+        step_type="tool_result",
+        tool_name="tool&0",
+        data={"is_error": True},
+        created_at=timezone.now(),
+    )
+    tool_counts.rebuild()
+    page = client.get(ADDRESS, {"by": by})
+    followed: Counter[int] = Counter()
+    for row in re.findall(r"<tr>.*?</tr>", page.text, re.DOTALL):
+        for value, address in re.findall(r'<td data-value="(\d+)"><a href="([^"]+)"', row):
+            answer = client.get(html.unescape(address))
+            # Django sends a list with a filter that it does not know elsewhere.
+            assert answer.status_code == 200, address
+            listed = answer.context["cl"].result_count
+            if "failed_tools" in address:
+                assert listed == 1
+            else:
+                assert listed == int(value), address
+            followed[len(parse_qs(urlsplit(html.unescape(address)).query))] += 1
+    # By time, by group, and both with one more filter.
+    assert followed.keys() == {2, 3, 4}
+    assert sum(followed.values()) >= 12
 
 
 def test_filters_in_the_address_narrow_the_numbers(client: Client, owner: User, other: User) -> None:

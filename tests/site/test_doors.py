@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from chat.models import ChatSession, Event, Export, Run
+from chat.models import ChatSession, Event, Export, Run, SavedFilter, SiteNotice
 from reasoning_site.first_admin import first_admin_path
 from tests.parts.site_process import PASSWORD
 from tests.site.rows import client_of, make_session
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SIGN_IN = "/accounts/login/?next="
 ADMIN_SIGN_IN = "/admin/login/?next="
+NOBODY = "00000000-0000-4000-8000-000000000000"
 
 # What anonymous, owner, other user, staff without permissions and superuser get: a status, or where they are sent.
 DOORS: dict[str, tuple[int | str, int | str, int | str, int | str, int | str]] = {
@@ -44,7 +45,15 @@ DOORS: dict[str, tuple[int | str, int | str, int | str, int | str, int | str]] =
     "/admin/chat/run/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/chat/event/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/dashboard/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/operations/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/operations/now/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    # It takes forms alone: `test_operations.py`.
+    f"/admin/operations/runs/{NOBODY}/stop/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 405),
+    "/admin/chat/sitenotice/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/chat/export/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/chat/savedfilter/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    # Takes forms alone.
+    "/admin/chat/savedfilter/save/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 405, 405),
     "/admin/auth/user/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/no/such/page": (404, 404, 404, 404, 404),
 }
@@ -56,6 +65,7 @@ PAGES = """
     /accounts/password_reset/ /accounts/password_reset/done/ /accounts/reset/x/y/ /accounts/reset/done/
     /admin/ /admin/login/ /admin/chat/ /admin/auth/ /admin/password_change/ /admin/no/such/page
     /admin/chat/chatsession/?q=text /admin/chat/run/?e=1 /admin/dashboard/ /admin/dashboard/?range=nonsense
+    /admin/operations/
 """.split()
 
 
@@ -98,11 +108,14 @@ def pages(owner: User, superuser: User) -> list[Page]:
     Group.objects.create(name="group")
     event = session.events.get(seq=1)
     export = Export.objects.create(owner=superuser, format="html", runs=[event.run_id.hex], last_event=event.pk)
+    saved = SavedFilter.objects.create(owner=superuser, name="saved", model="run", query="state=failed")
     rows = {
         ChatSession: session,
         Run: event.run,
         Event: event,
         Export: export,
+        SavedFilter: saved,
+        SiteNotice: SiteNotice.objects.create(text="Soon."),
         User: owner,
         Group: Group.objects.get(),
     }

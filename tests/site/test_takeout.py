@@ -94,7 +94,7 @@ def test_all_that_match_the_filters_are_selected_and_nothing_else(auditor: User,
     assert answer.status_code == 302
     export = Export.objects.get()
     assert export.runs == [session.runs.get().pk.hex for session in wanted]
-    assert export.described == "All 3 sessions with q=needle: 3 runs"
+    assert export.described == "All sessions with q=needle: 3 runs"
 
 
 def test_where_the_bound_is_hit_it_is_said(auditor: User, owner: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from django.contrib.auth.models import User
 from django.db.models import Model
 
 from agents.steps import StepType
-from chat import frames, run_queue, runs
-from chat.models import ChatSession, Event, EventType, Feedback, Run, RunState
+from chat import frames, run_queue, runs, tool_counts
+from chat.models import ChatSession, Event, EventType, Feedback, Run, RunState, ToolCount
 from chat.transcripts import lossless
 from chat.transcripts.lines import BadFile
 from tests.transcripts.files import empty, joined, lines, read, select, written
@@ -59,8 +59,8 @@ def test_the_variety_has_everything() -> None:
     [
         # Follow from the events, or are another installation's own.
         (ChatSession, lossless.session_values, {"id", "public_id", "head", "epoch", "updated_at"}),
-        # Of one that has ended there is none.
-        (Run, lossless.run_values, {"session", "lease_until"}),
+        # Of one that has ended there is no lease; the calls of tools follow from the events.
+        (Run, lossless.run_values, {"session", "lease_until", "tool_calls"}),
         (Event, lossless.event_values, {"id", "session"}),
         (Feedback, lossless.feedback_values, {"id", "run"}),
     ],
@@ -70,6 +70,23 @@ def test_no_column_is_forgotten(model: type[Model], values: Any, left_out: set[s
     Variety(0).fill()
     written_names = set(values(model._default_manager.first())) - {"id", "feedback"}
     assert {field.name for field in model._meta.fields} - left_out - {"id"} == written_names
+
+
+def test_what_is_taken_in_counts_in_statistics() -> None:
+    """The roll-up of tools, which is not in the file, is made of the steps that are."""
+    Variety(0).fill()
+    tool_counts.rebuild(errors_are_known=True)
+
+    def counted() -> list[tuple[Any, ...]]:
+        tools = ToolCount.objects.order_by("run", "tool_name").values_list("run", "tool_name", "calls", "errors")
+        return [*tools, *Run.objects.order_by("pk").values_list("pk", "tool_calls")]
+
+    before, file = counted(), written()
+    assert ToolCount.objects.exists()
+    empty()
+    assert not counted()
+    read(file)
+    assert counted() == before
 
 
 def test_taken_in_twice_it_changes_nothing() -> None:

@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from django.db.models import F, Max, Model
 from django.utils import timezone
 
+from chat import tool_counts
 from chat.models import ChatSession, DailyUsage, Event, Feedback, Run
 from reasoning_site.plausible import Author, History, days_of
 
@@ -59,7 +60,9 @@ class Command(BaseCommand):
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 # Without it, the planner goes by what it knew of an empty table until the server comes to it.
-                cursor.execute("VACUUM (ANALYZE) chat_event, chat_run, chat_chatsession, chat_feedback, auth_user")
+                cursor.execute(
+                    "VACUUM (ANALYZE) chat_event, chat_run, chat_toolcount, chat_chatsession, chat_feedback, auth_user"
+                )
         self.stdout.write(f"Filled in {time.monotonic() - began:.0f} s.")
 
 
@@ -89,6 +92,7 @@ def _write(batch: list[History]) -> None:
     _insert(Run, [run for history in batch for run in history.runs])
     _insert(Event, [event for history in batch for event in history.events])
     _insert(Feedback, [feedback for history in batch for feedback in history.feedback])
+    tool_counts.rebuild([run.pk for history in batch for run in history.runs])
     used: defaultdict[tuple[int, date], list[int]] = defaultdict(lambda: [0, 0])
     for user, day, tokens_in, tokens_out in days_of(batch):
         used[user, day][0] += tokens_in

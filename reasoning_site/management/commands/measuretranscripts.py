@@ -54,16 +54,19 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--rounds", type=int, default=20, help="how often each is opened (default: %(default)s)")
+        parser.add_argument(
+            "--patience", type=float, default=1, help="by how much the bars are raised (default: %(default)s)"
+        )
         parser.add_argument("--only", default="", help="only those whose name has this in it")
 
-    def handle(self, *, rounds: int, only: str, **options: Any) -> None:
+    def handle(self, *, rounds: int, patience: float, only: str, **options: Any) -> None:
         if rounds < 2:
             raise CommandError("--rounds must be 2 or more.")
         if not Event.objects.exists():
             raise CommandError("There is nothing to find: fill the database with filltranscripts.")
         viewers = _viewers()
         try:
-            over = self._measure(viewers, rounds, only)
+            over = self._measure(viewers, rounds, patience, only)
         finally:
             for viewer in viewers:
                 viewer.delete()
@@ -72,7 +75,7 @@ class Command(BaseCommand):
                 f"{over} over the bar of {LIST_SECONDS} s for a list or {SEARCH_SECONDS} s for a search."
             )
 
-    def _measure(self, viewers: list[User], rounds: int, only: str) -> int:
+    def _measure(self, viewers: list[User], rounds: int, patience: float, only: str) -> int:
         over = 0
         self.stdout.write(f"{Event.objects.count():,} events, {Run.objects.count():,} runs, p50 and p95 in ms")
         for viewer in viewers:
@@ -87,7 +90,7 @@ class Command(BaseCommand):
                 if answer.status_code != 200:
                     raise CommandError(f"{address} answers {answer.status_code}.")
             for case in cases:
-                is_over = case.p95 > case.bar
+                is_over = case.p95 > case.bar * patience
                 over += is_over
                 name = f"{viewer.username} {case.list_name}: {case.title}"
                 self.stdout.write(
@@ -116,7 +119,6 @@ def _cases() -> Iterator[Case]:
     middle = Run.objects.order_by("created_at")[Run.objects.count() // 2].created_at.date().isoformat()
     filters: dict[str, dict[str, str]] = {
         "all": {},
-        "the last page": {"p": str(LONGEST_LIST // TranscriptList.list_per_page)},
         "a busy user": {"user": busy},
         "an idle user": {"user": idle},
         "agent": {"agent": agent},
@@ -155,7 +157,9 @@ def _cases() -> Iterator[Case]:
             "messages": {"type": "message"},
         }
     }
-    for name in LISTS:
+    for name, model_of_list in LISTS.items():
+        if model_of_list._default_manager.count() > 2 * LONGEST_LIST:
+            yield Case(name, "the last page", {"p": str(LONGEST_LIST // TranscriptList.list_per_page)})
         for title, query in (filters | own.get(name, {})).items():
             yield Case(name, title, query)
         for column in sorted_by.get(name, ()):
