@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
@@ -16,32 +19,46 @@ def client_of(user: User | None) -> Client:
     return client
 
 
-def make_session(owner: User, public_id: str = "s1", *, text: str = "text", tool: str = "calculator") -> ChatSession:
-    """A session with one ended run, whose message, tool and answer are `text` and `tool`."""
+def make_session(
+    owner: User,
+    public_id: str = "s1",
+    *,
+    text: str = "text",
+    tool: str = "calculator",
+    at: datetime | None = None,
+    of_run: dict[str, Any] | None = None,
+    of_step: dict[str, Any] | None = None,
+) -> ChatSession:
+    """A session with one ended run, whose message, tool and answer are `text` and `tool`; `of_run` and `of_step` say what
+    else its run and its one step are like.
+    """
     session = ChatSession.objects.create(public_id=public_id, owner=owner, title=text, agent="researcher", head=3)
-    now = timezone.now()
+    now = at or timezone.now()
     run = Run.objects.create(
-        session=session,
-        client_id="c1",
-        seq=1,
-        message=text,
-        agent="researcher",
-        model="demo",
-        state=RunState.COMPLETED,
-        ended_at=now,
+        **{
+            "session": session,
+            "client_id": "c1",
+            "seq": 1,
+            "message": text,
+            "agent": "researcher",
+            "model": "demo",
+            "state": RunState.COMPLETED,
+            "created_at": now,
+            "ended_at": now,
+            **(of_run or {}),
+        }
     )
     facts = [(EventType.MESSAGE, None), (EventType.STEP, "tool_use"), (EventType.RUN_END, None)]
     for seq, (kind, step_type) in enumerate(facts, start=1):
-        Event.objects.create(
-            session=session,
-            seq=seq,
-            run=run,
-            type=kind,
-            step=1 if step_type else None,
-            step_type=step_type or "",
-            tool_name=tool if step_type else "",
-            content=text,
-            data={"started": True, "state": "completed"} if kind == EventType.RUN_END else {"arguments": {text: text}},
-            created_at=now,
-        )
+        fields: dict[str, Any] = {
+            "step": 1 if step_type else None,
+            "step_type": step_type or "",
+            "tool_name": tool if step_type else "",
+            "content": text,
+            "data": {"started": True, "state": "completed"}
+            if kind == EventType.RUN_END
+            else {"arguments": {text: text}},
+            **((of_step or {}) if step_type else {}),
+        }
+        Event.objects.create(session=session, seq=seq, run=run, type=kind, created_at=now, **fields)
     return session
