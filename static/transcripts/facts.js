@@ -17,7 +17,7 @@ export class Facts {
   #generation = 0;
 
   steps = new Map(); // seq -> {seq, run, type, tool, iteration, at, duration, tokens, cost, failed}
-  runs = new Map(); // run id -> {message, state, started, ended, …, steps: [seq]}
+  runs = new Map(); // run id -> {message, state, started, ended, …, steps: [seq], others: [seq of what is no step]}
   header = {};
 
   /** `changed(run_ids)` is called when something has come, `failed(sentence)` where nothing comes. */
@@ -44,6 +44,12 @@ export class Facts {
     this.#generation += 1;
   }
 
+  /** The run that this event belongs to, if it is no step. */
+  runOf(seq) {
+    for (const [id, { others }] of this.runs) if (others.includes(seq)) return id;
+    return null;
+  }
+
   /** Whether all that was heard of has come. */
   get isCurrent() {
     return this.#through >= this.#wanted;
@@ -64,7 +70,8 @@ export class Facts {
 
   #take({ items, runs, header, through, more }) {
     for (const [id, run] of Object.entries(runs)) {
-      this.runs.set(id, { ...run, steps: this.runs.get(id)?.steps ?? [] });
+      const { steps = [], others = [] } = this.runs.get(id) ?? {};
+      this.runs.set(id, { ...run, steps, others: [...others, ...run.others] });
     }
     for (const step of items) {
       if (!this.steps.has(step.seq)) this.runs.get(step.run)?.steps.push(step.seq);

@@ -118,6 +118,11 @@ async def test_a_link_to_a_step_of_a_long_session(
     await expect(first.target).to_be_in_viewport()
     missing = await TranscriptPage(await new_page(admin), site, chat.session_id).open("#step-999")
     await expect(missing.page.locator("#said")).to_have_text("There is no step 999 in this session.")
+    # What is no step, as a message, leads to its run.
+    message = site.events(chat.session_id)[0]
+    other = await TranscriptPage(await new_page(admin), site, chat.session_id).open(f"#step-{message['seq']}")
+    await expect(other.target).to_have_attribute("data-run", message["run_id"])
+    await expect(other.target).to_be_focused()
     # Each step has its own link.
     await expect(missing.step(seqs[0]).locator(".step-link")).to_have_attribute("href", f"#step-{seqs[0]}")
 
