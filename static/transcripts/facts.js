@@ -35,6 +35,17 @@ export class Facts {
     if (!this.#asking && this.#timer === null) this.#ask();
   }
 
+  /** The user has marked runs: {run_id, thumb: "up", "down" or null, comment}. */
+  marked(feedback) {
+    const told = feedback.filter(({ run_id }) => this.runs.has(run_id));
+    for (const { run_id, thumb, comment } of told) {
+      Object.assign(this.runs.get(run_id), { thumb: { up: 1, down: -1 }[thumb] ?? 0, comment });
+    }
+    this.#changed(told.map(({ run_id }) => run_id));
+    // The header counts them.
+    if (!this.#asking && this.#timer === null) this.#ask();
+  }
+
   /** The history was replaced. */
   clear() {
     this.steps.clear();
