@@ -42,6 +42,10 @@ DOORS: dict[str, tuple[int | str, int | str, int | str, int | str, int | str]] =
     "/admin/chat/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 404, 200),
     "/admin/chat/chatsession/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/chat/chatsession/1/change/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/chat/chatsession/1/transcript/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/chat/chatsession/1/transcript/facts/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    # Of which runs, it must be told; `test_transcripts.py` and `test_comparison.py` have those with a run.
+    "/admin/chat/run/compare/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 404),
     "/admin/chat/run/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/chat/event/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/dashboard/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
@@ -120,7 +124,9 @@ def pages(owner: User, superuser: User) -> list[Page]:
         Group: Group.objects.get(),
     }
     assert rows.keys() == admin.site._registry.keys(), "a model in the admin that this test does not know"
-    paths = [*PAGES, f"/admin/auth/user/{owner.pk}/password/"]
+    run = session.events.get(seq=1).run_id
+    paths = [*PAGES, f"/admin/auth/user/{owner.pk}/password/", f"/admin/chat/chatsession/{session.pk}/transcript/"]
+    paths.append(f"/admin/chat/run/compare/?left={run}&right={run}")
     for model, row in rows.items():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         paths += [reverse(f"{name}_changelist"), reverse(f"{name}_add")]
