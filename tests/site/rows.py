@@ -26,6 +26,7 @@ from chat.models import (
     Run,
     RunState,
     SavedFilter,
+    SiteNotice,
 )
 
 
@@ -93,6 +94,7 @@ def one_of_each(user: User) -> dict[str, Model]:
         OpenSocket.objects.create(id=uuid.uuid4(), process=process, user=user, opened_at=timezone.now()),
         Reading.objects.create(how=Reading.How.READ, owner=user, session=session),
         RetentionRule.objects.create(agent="writer", days=30),
+        SiteNotice.objects.create(text="Soon."),
         *own_rows(user, run=run),
     ]
     return {row._meta.label: row for row in rows}

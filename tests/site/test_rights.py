@@ -37,6 +37,7 @@ TABLE: dict[str, dict[str, str]] = {
     "chat.Reading": {"auditor": "v", "superuser": "v"},
     "chat.RetentionRule": {"auditor": "v", "operator": "vacd", "superuser": "vacd"},
     "chat.SavedFilter": {"viewer": "vcd", "auditor": "vcd", "operator": "vcd", "superuser": "vcd"},
+    "chat.SiteNotice": {"auditor": "v", "operator": "vacd", "superuser": "vacd"},
     "chat.Run": {"viewer": "v", "auditor": "v", "operator": "v", "superuser": "v"},
 }
 # Of these, the table is about one's own: nobody may do anything with another's.
