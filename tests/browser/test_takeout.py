@@ -1,4 +1,4 @@
-"""Taking out in a real browser: part after part, over a network that is cut, a pause and a reload; and what was saved, opened again."""
+"""Taking out in a real browser: part after part, over a cut network, a pause and a reload; and what was saved, opened again."""
 
 from __future__ import annotations
 

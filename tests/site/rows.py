@@ -1,15 +1,34 @@
-"""A session with a run and its events, as rows; and somebody's browser."""
+"""A session with a run and its events, a row of every model of the admin, and somebody's browser."""
 
 from __future__ import annotations
 
-from datetime import datetime
+import uuid
+from datetime import date, datetime
 from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
+from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
 
-from chat.models import ChatSession, Event, EventType, Run, RunState
+from chat.models import (
+    ChatSession,
+    Chore,
+    DailyUsage,
+    Event,
+    EventType,
+    Export,
+    Feedback,
+    LegalHold,
+    OpenSocket,
+    Process,
+    Reading,
+    RetentionRule,
+    Run,
+    RunState,
+    SavedFilter,
+    SiteNotice,
+)
 
 
 def client_of(user: User | None) -> Client:
@@ -62,3 +81,35 @@ def make_session(
         }
         Event.objects.create(session=session, seq=seq, run=run, type=kind, created_at=now, **fields)
     return session
+
+
+def own_rows(user: User, *, run: Run | None = None) -> list[Model]:
+    """What is its owner's alone in the admin."""
+    return [
+        Export.objects.create(owner=user, format="html", runs=[run.pk.hex] if run else [], last_event=10**6),
+        SavedFilter.objects.create(owner=user, name="failed", model="run", query="state=failed"),
+    ]
+
+
+def one_of_each(user: User) -> dict[str, Model]:
+    """A row of every model of the admin, by its label: the user's, where it is somebody's."""
+    session = make_session(user)
+    run = session.runs.get()
+    process = Process.objects.create(name="web-1", kind="web", seen_at=timezone.now())
+    rows: list[Model] = [
+        session,
+        run,
+        session.events.get(seq=2),
+        user,
+        Group.objects.create(name="group"),
+        Chore.objects.create(name="something"),
+        DailyUsage.objects.create(user=user, day=date(2026, 1, 1)),
+        Feedback.objects.create(run=run, thumb=Feedback.UP),
+        LegalHold.objects.create(session=session, reason="a trial"),
+        OpenSocket.objects.create(id=uuid.uuid4(), process=process, user=user, opened_at=timezone.now()),
+        Reading.objects.create(how=Reading.How.READ, owner=user, session=session),
+        RetentionRule.objects.create(agent="writer", days=30),
+        SiteNotice.objects.create(text="Soon."),
+        *own_rows(user, run=run),
+    ]
+    return {row._meta.label: row for row in rows}
