@@ -89,13 +89,19 @@ _ASKED = (
 
 
 def facts(session: ChatSession, after: int) -> tuple[Page, dict[str, dict[str, Any]]]:
-    """What each step after `after` took, whether its user saw it or not, and the runs that are told of, as they are now."""
+    """What each step after `after` took, whether its user saw it or not, and the runs that are told of, as they are now, each
+    with the `seq` of those of its events that are no steps.
+    """
     rows = list(Event.objects.filter(session=session, seq__gt=after).order_by("seq").values_list(*_ASKED)[: FACTS + 1])
     page = rows[:FACTS]
     steps = [_fact(row) for row in page if row[2] == EventType.STEP]
     told_of = Run.objects.filter(pk__in={row[1] for row in page}).select_related("feedback")
+    runs = {str(run.pk): _run_facts(run) for run in told_of}
+    for row in page:
+        if row[2] != EventType.STEP:
+            runs[str(row[1])]["others"].append(row[0])
     through = page[-1][0] if page else after
-    return Page(steps, through, len(rows) > FACTS), {str(run.pk): _run_facts(run) for run in told_of}
+    return Page(steps, through, len(rows) > FACTS), runs
 
 
 def _fact(row: tuple[Any, ...]) -> dict[str, Any]:
@@ -117,6 +123,7 @@ def _fact(row: tuple[Any, ...]) -> dict[str, Any]:
 def _run_facts(run: Run) -> dict[str, Any]:
     feedback = getattr(run, "feedback", None)
     return {
+        "others": [],
         "message": run.message[:200],
         "state": run.state,
         "started": None if run.started_at is None else run.started_at.timestamp(),

@@ -41,6 +41,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "chat.view_sitenotice",
         "chat.add_sitenotice",
         "chat.change_sitenotice",
+        "chat.delete_sitenotice",
         "chat.view_process",
         "chat.view_opensocket",
         "chat.view_dailyusage",

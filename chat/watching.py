@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.base_user import AbstractBaseUser
 
 from chat import entry, logins, protocol, readings
@@ -41,6 +43,13 @@ class WatchConsumer(ChatConsumer):
 
     async def _look(self) -> int | None:
         return await super()._look() if await self._is_signed_in() else None
+
+    async def marks_changed(self, message: dict[str, Any]) -> None:
+        """The user has marked something: if it is that the session is private, not everybody may read on."""
+        with self._database_may_fail():
+            if not await self._is_signed_in():
+                return
+        await super().marks_changed(message)
 
     async def _obey(self, command: protocol.Command) -> None:
         if not isinstance(command, protocol.Resume | protocol.Ack):

@@ -43,9 +43,10 @@ def database(url: str, *, sqlite: Path, seconds: float, connections: int) -> dic
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "tcp_user_timeout": milliseconds,
-            # The last makes the server give up a statement whose client is gone, and with it the locks that it holds.
+            # The last but one makes the server give up a statement whose client is gone, and with it the locks that it holds. To
+            # compile a statement takes longer than any of ours runs.
             "options": f"-c lock_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
-            " -c client_connection_check_interval=2000",
+            " -c client_connection_check_interval=2000 -c jit=off",
             **parsed.get("OPTIONS", {}),
             "pool": {
                 "connection_class": BoundedConnection,

@@ -17,7 +17,7 @@ from chat.admin.narrowing import between, choice, number, time_filters, typed
 from chat.admin.read_only import moment_text, shortened
 from chat.admin.sessions import session_link
 from chat.admin.transcript_list import TranscriptList, Viewer
-from chat.models import ChatSession, Event, EventType, Reading, Run
+from chat.models import Event, EventType, Reading, Run
 from chat.readings import readable_by, record
 
 EXCERPT = 200
@@ -81,10 +81,10 @@ class EventAdmin(TranscriptList):
     def readable(self, viewer: Viewer) -> QuerySet[Event]:
         return Event.objects.filter(session__in=readable_by(viewer).order_by())
 
-    def found(self, queryset: QuerySet[Event], text: str) -> QuerySet[Event]:
+    def found(self, queryset: QuerySet[Event], text: str, *, viewer: Viewer) -> QuerySet[Event]:
         if (run_id := finding.exact_id(text)) is not None:
             return queryset.filter(run=run_id)
-        if (session := ChatSession.objects.filter(public_id=text).first()) is not None:
+        if (session := readable_by(viewer).filter(public_id=text).first()) is not None:
             return queryset.filter(Q(session=session))
         return queryset.filter(finding.events(text))
 

@@ -25,7 +25,7 @@ def runs_address(
     # The end belongs to the list's range, and its field takes no microseconds.
     last = end - timedelta(milliseconds=1)
     span = {
-        name: timezone.localtime(moment).replace(tzinfo=None).isoformat()
+        name: timezone.localtime(moment).replace(tzinfo=None).isoformat(timespec="milliseconds")
         for name, moment in (("time_from", begin), ("time_to", last))
     }
     named = {dimension.value: value for dimension, value in chosen.items()}

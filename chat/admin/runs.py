@@ -68,7 +68,7 @@ class RunAdmin(Operated, TranscriptList):
     def readable(self, viewer: Viewer) -> QuerySet[Run]:
         return Run.objects.filter(session__in=readable_by(viewer))
 
-    def found(self, queryset: QuerySet[Run], text: str) -> QuerySet[Run]:
+    def found(self, queryset: QuerySet[Run], text: str, *, viewer: Viewer) -> QuerySet[Run]:
         if (run_id := finding.exact_id(text)) is not None:
             return queryset.filter(pk=run_id)
         return queryset.filter(finding.runs(text) | Q(session__in=ChatSession.objects.filter(named(text)).order_by()))

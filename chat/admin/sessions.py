@@ -72,7 +72,7 @@ class ChatSessionAdmin(TranscriptList):
     def readable(self, viewer: Viewer) -> QuerySet[ChatSession]:
         return readable_by(viewer)
 
-    def found(self, queryset: QuerySet[ChatSession], text: str) -> QuerySet[ChatSession]:
+    def found(self, queryset: QuerySet[ChatSession], text: str, *, viewer: Viewer) -> QuerySet[ChatSession]:
         if (run_id := finding.exact_id(text)) is not None:
             return queryset.filter(runs=run_id)
         return queryset.filter(named(text) | finding.sessions(text))

@@ -66,8 +66,8 @@ class TranscriptList(ReadOnly):
         """Those of the list's rows that may be read."""
         raise NotImplementedError
 
-    def found(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
-        """Those rows that have to do with the words."""
+    def found(self, queryset: QuerySet[Any], text: str, *, viewer: Viewer) -> QuerySet[Any]:
+        """Those rows that have to do with the words. What the viewer may not read makes no difference to what is found."""
         raise NotImplementedError
 
     def having_to_do_with(self, queryset: QuerySet[Any], runs: Q) -> QuerySet[Any]:
@@ -95,7 +95,7 @@ class TranscriptList(ReadOnly):
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         text = finding.clean(search_term)
-        return (self.found(queryset, text) if text else queryset), False
+        return (self.found(queryset, text, viewer=request.user) if text else queryset), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         kept = {name: values for name, values in request.GET.lists() if name not in (PAGE_VAR, "e")}

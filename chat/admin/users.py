@@ -76,6 +76,7 @@ class GlassboxUserAdmin(UserAdmin):  # type: ignore[type-arg] # generic in its s
 
     def erase(self, request: HttpRequest, user_id: int) -> HttpResponseBase:
         """Say what would go; with POST and the user's name, erase them."""
+        self._allowed(request.user.has_perm("chat.erase_user"))
         user = get_object_or_404(User, pk=user_id)
         self._allowed(may_erase(request.user, user))
         problem = ""

@@ -92,10 +92,10 @@ def read_part(selection: Selection, form: Form, at: Cursor) -> Part:
         part.add(form.head(selection.about))
     read = _examples if isinstance(form, Dataset) else _transcripts
     while at.run < len(selection.runs):
+        at = read(part, selection, form, at)  # type: ignore[arg-type] # chosen by the form's type
         if part.is_full:
             part.next = at
             return part
-        at = read(part, selection, form, at)  # type: ignore[arg-type] # chosen by the form's type
     part.add(form.foot(selection.about))
     return part
 

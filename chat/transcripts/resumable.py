@@ -69,6 +69,13 @@ class ResumableFile:
     def reopen(self) -> tuple[str, Selection, Cursor]:
         """Go on where the last whole part ended. Raises `CannotResume`."""
         try:
+            return self._reopen()
+        except CannotResume:
+            self._files.close()
+            raise
+
+    def _reopen(self) -> tuple[str, Selection, Cursor]:
+        try:
             with self._journal.open("rb") as journal:
                 kept = [line for line in journal if line.endswith(b"\n")]
             self._out = self._files.enter_context(self._part.open("r+b"))

@@ -82,10 +82,10 @@ def _sessions(file: BinaryIO) -> Iterator[Said]:
             raise BadFile(f"Line {number}: after the end.")
         match line["line"]:
             case "session":
-                if said is not None:
-                    yield said
                 if line["id"] in seen:
                     raise BadFile(f"Line {number}: session {line['id']} comes twice.")
+                if said is not None and said.runs:
+                    yield said
                 seen.add(line["id"])
                 said = Said(number, line)
             case "run":
@@ -114,7 +114,7 @@ def _sessions(file: BinaryIO) -> Iterator[Said]:
     if not ended:
         last = f" Session {said.session['id']}, the last in it, is not taken in." if said else ""
         raise BadFile(f"The file was cut off: its last line is missing.{last}")
-    if said is not None:
+    if said is not None and said.runs:
         yield said
 
 

@@ -17,7 +17,7 @@ export class Facts {
   #generation = 0;
 
   steps = new Map(); // seq -> {seq, run, type, tool, iteration, at, duration, tokens, cost, failed}
-  runs = new Map(); // run id -> {message, state, started, ended, …, steps: [seq]}
+  runs = new Map(); // run id -> {message, state, started, ended, …, steps: [seq], others: [seq of what is no step]}
   header = {};
 
   /** `changed(run_ids)` is called when something has come, `failed(sentence)` where nothing comes. */
@@ -35,6 +35,17 @@ export class Facts {
     if (!this.#asking && this.#timer === null) this.#ask();
   }
 
+  /** The user has marked runs: {run_id, thumb: "up", "down" or null, comment}. */
+  marked(feedback) {
+    const told = feedback.filter(({ run_id }) => this.runs.has(run_id));
+    for (const { run_id, thumb, comment } of told) {
+      Object.assign(this.runs.get(run_id), { thumb: { up: 1, down: -1 }[thumb] ?? 0, comment });
+    }
+    this.#changed(told.map(({ run_id }) => run_id));
+    // The header counts them.
+    if (!this.#asking && this.#timer === null) this.#ask();
+  }
+
   /** The history was replaced. */
   clear() {
     this.steps.clear();
@@ -42,6 +53,12 @@ export class Facts {
     this.#through = 0;
     this.#wanted = 0;
     this.#generation += 1;
+  }
+
+  /** The run that this event belongs to, if it is no step. */
+  runOf(seq) {
+    for (const [id, { others }] of this.runs) if (others.includes(seq)) return id;
+    return null;
   }
 
   /** Whether all that was heard of has come. */
@@ -64,7 +81,8 @@ export class Facts {
 
   #take({ items, runs, header, through, more }) {
     for (const [id, run] of Object.entries(runs)) {
-      this.runs.set(id, { ...run, steps: this.runs.get(id)?.steps ?? [] });
+      const { steps = [], others = [] } = this.runs.get(id) ?? {};
+      this.runs.set(id, { ...run, steps, others: [...others, ...run.others] });
     }
     for (const step of items) {
       if (!this.steps.has(step.seq)) this.runs.get(step.run)?.steps.push(step.seq);

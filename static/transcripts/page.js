@@ -58,6 +58,7 @@ socket.on("received", (frame) => {
   resume.after(frame);
   if (frame.seq !== undefined) facts.behind(frame.seq);
 });
+socket.on("marks", ({ data }) => facts.marked(data.feedback));
 socket.on("handled", (frame) => {
   if (frame.type === "resumed" && resume.isCurrent && !live) {
     live = true;

@@ -1,4 +1,7 @@
-/** Places in the transcript that an address names: `#step-12`, `#run-…`. They are loaded, scrolled to, marked and focused. */
+/**
+ * Places in the transcript that an address names: `#step-12`, `#run-…`. They are loaded, scrolled to, marked and focused. The number
+ * of an event that is no step leads to its run.
+ */
 
 const PLACE = /^(?:step-(\d{1,16})|run-([0-9a-f-]{36}))$/;
 
@@ -41,31 +44,32 @@ export class Places {
   }
 
   /** Go where the address says as soon as that is there; tried with each frame of the screen until then. */
-  look() {
+  async look() {
     if (this.#wanted === null || this.#looking || !this.#isLive()) return;
     this.#looking = true;
-    requestAnimationFrame(async () => {
-      await this.#tryOnce();
+    try {
+      await this.#tryOnce(this.#wanted);
+    } finally {
       this.#looking = false;
-      this.look();
-    });
+    }
+    if (this.#wanted !== null) requestAnimationFrame(() => this.look());
   }
 
-  async #tryOnce() {
-    if (this.#wanted === null || !this.#page.isSettled) return;
-    const { seq, run } = this.#wanted;
-    const element = this.#find(seq, run);
-    if (element) {
-      this.#wanted = null;
-      this.#show(element);
-    } else if (run || this.#facts.isCurrent) {
+  async #tryOnce(wanted) {
+    if (!this.#page.isSettled) return;
+    const { seq, run } = wanted;
+    let element = this.#find(seq, run);
+    if (!element) {
+      if (!run && !this.#facts.isCurrent) return;
       const step = this.#facts.steps.get(seq);
       if (step && !this.#facts.runs.get(step.run)?.shows) await this.#reveal(step.run);
-      const revealed = this.#find(seq, run);
-      this.#wanted = null;
-      if (revealed) this.#show(revealed);
-      else this.#said.textContent = run ? "There is no such run in this session." : `There is no step ${seq} in this session.`;
+      element = this.#find(seq, run ?? (step ? undefined : this.#facts.runOf(seq)));
     }
+    // Meanwhile the reader may have gone elsewhere.
+    if (this.#wanted !== wanted) return;
+    this.#wanted = null;
+    if (element) this.#show(element);
+    else this.#said.textContent = run ? "There is no such run in this session." : `There is no step ${seq} in this session.`;
   }
 
   #find(seq, run) {
@@ -79,7 +83,7 @@ export class Places {
     element.classList.add("is-target");
     element.tabIndex = -1;
     const block = element.classList.contains("run") ? "start" : "center";
-    const scroll = () => element.scrollIntoView({ block });
+    const scroll = () => element.classList.contains("is-target") && element.scrollIntoView({ block });
     scroll();
     element.focus({ preventScroll: true });
     // What was out of sight had no height of its own until now.

@@ -80,6 +80,17 @@ async def test_a_running_session_goes_on(
     await until_equal(read.reader.known, recorded(site, chat.session_id))
 
 
+async def test_what_the_user_thinks_of_an_answer_comes_at_once(
+    new_page: NewPage, user: User, admin: User, site: Site, model_server: ModelServer
+) -> None:
+    """A thumb and a comment stand beside the run, and are counted in the header."""
+    chat = await ask(new_page, user, model_server, [Text("Yes.")])
+    read = await TranscriptPage(await new_page(admin), site, chat.session_id).open()
+    await chat.run().get_by_role("button", name="Good answer").click()
+    await expect(read.reader.run().locator(".beside-facts")).to_contain_text("thumb up")
+    await expect(read.page.locator("[data-fact=feedback]")).to_have_text("1 up, 0 down")
+
+
 async def test_jumps_to_the_failed_the_slowest_and_the_dearest_step(
     new_page: NewPage, user: User, admin: User, site: Site, model_server: ModelServer
 ) -> None:
@@ -118,6 +129,11 @@ async def test_a_link_to_a_step_of_a_long_session(
     await expect(first.target).to_be_in_viewport()
     missing = await TranscriptPage(await new_page(admin), site, chat.session_id).open("#step-999")
     await expect(missing.page.locator("#said")).to_have_text("There is no step 999 in this session.")
+    # What is no step, as a message, leads to its run.
+    message = site.events(chat.session_id)[0]
+    other = await TranscriptPage(await new_page(admin), site, chat.session_id).open(f"#step-{message['seq']}")
+    await expect(other.target).to_have_attribute("data-run", message["run_id"])
+    await expect(other.target).to_be_focused()
     # Each step has its own link.
     await expect(missing.step(seqs[0]).locator(".step-link")).to_have_attribute("href", f"#step-{seqs[0]}")
 
@@ -182,7 +198,7 @@ async def test_steps_that_the_user_did_not_see(
 ) -> None:
     """A run without reasoning shows its answer alone; a button, or a link to such a step, shows the others, marked."""
     chat = await ChatPage(await new_page(user)).open()
-    await chat.page.locator(".switch input").uncheck()
+    await chat.page.locator("#reasoning").uncheck()
     await chat.ask(f"script:{model_server.script(*FAILING)}")
     await chat.until_state("completed")
     rows = [row for row in site.events(chat.session_id) if row["type"] == "step"]

@@ -60,6 +60,8 @@ async def test_who_watches_sees_what_the_user_sees(inside: InProcessSite, settin
         ("chat", {"payload": {"message": "hi"}}),
         ("interrupt", {}),
         ("remove", {"run_id": "00000000-0000-0000-0000-000000000000"}),
+        ("private", {"is_private": True}),
+        ("feedback", {"run_id": "00000000-0000-0000-0000-000000000000", "thumb": "up"}),
     ],
 )
 async def test_who_watches_takes_no_part(
@@ -77,6 +79,7 @@ async def test_who_watches_takes_no_part(
     await watching.until_current()
     runs = await query(lambda: list(Run.objects.values_list("state", "stop_asked_at")))
     assert runs == [("running", None)]
+    assert not await query(ChatSession.objects.filter(is_private=True).exists)
     gate.set()
     await tab.until_ended()
 
@@ -127,6 +130,28 @@ async def test_the_right_to_read_ends(inside: InProcessSite, settings: Any) -> N
     await query(staff.user_permissions.clear)
     await second.send("resume", after=0)
     assert await second.until_closed() == Close.NOT_FOUND
+
+
+async def test_a_session_that_its_user_marks_private_is_closed_to_viewers_at_once(
+    inside: InProcessSite, settings: Any
+) -> None:
+    """Those who may read private ones stay, and hear of it; a thumb closes nothing."""
+    settings.MODEL = ScriptedModel(["ok"])
+    tab = await inside.tab(await inside.user())
+    run_id = await tab.say("hi")
+    await tab.until_ended(run_id)
+    viewer = await watcher(inside, await reader(inside, "view_chatsession"))
+    auditor = await watcher(inside, await reader(inside, "view_chatsession", "read_private", name="auditor"))
+    for watching in (viewer, auditor):
+        await watching.until_current()
+    await tab.send("feedback", run_id=run_id, thumb="down", comment="no", client_id="f1")
+    for watching in (viewer, auditor):
+        assert (await watching.until_frame("marks"))["data"]["feedback"][0]["comment"] == "no"
+    seen = len(auditor.frames)
+    await tab.send("private", is_private=True, client_id="p1")
+    assert await viewer.until_closed() == Close.NOT_FOUND
+    assert (await auditor.until_frame("marks", seen))["data"]["is_private"] is True
+    assert not any(frame["type"] == "marks" and frame["data"]["is_private"] for frame in viewer.frames)
 
 
 async def test_the_right_to_read_is_looked_up_with_every_heartbeat(inside: InProcessSite, settings: Any) -> None:

@@ -13,28 +13,28 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from chat.models import ChatSession, Event, EventType, Feedback, Run, RunState
+from chat.models import ChatSession, Event, EventType, Feedback, RunState
 from tests.site.rows import make_session
 
 LISTS = ["chatsession", "run", "event"]
 LONG_AGO = datetime(2020, 5, 17, 12, tzinfo=UTC)
 
 
-def page(client: Client, name: str, **query: object) -> str:
+def page(client: Client, name: str, **query: str) -> str:
     answer = client.get(reverse(f"admin:chat_{name}_changelist"), query, follow=True)
     assert answer.status_code == 200
     assert not answer.redirect_chain, "the list does not take these filters"
     return answer.text
 
 
-def found(client: Client, name: str, **query: object) -> set[str]:
+def found(client: Client, name: str, **query: str) -> set[str]:
     """The public ids of the sessions of the rows that are listed."""
     listed = page(client, name, **query).partition('id="result_list"')[2].partition("</table>")[0]
     keys = set(re.findall(r"/(?:transcript|change)/|/chatsession/(\d+)/(?:transcript|change)/", listed)) - {""}
     return set(ChatSession.objects.filter(pk__in=keys).values_list("public_id", flat=True))
 
 
-def count_of(client: Client, name: str, **query: object) -> str:
+def count_of(client: Client, name: str, **query: str) -> str:
     paginator = re.search(r'class="paginator">(.*?)</p>', page(client, name, **query), re.DOTALL)
     assert paginator
     counted = re.search(
@@ -42,14 +42,6 @@ def count_of(client: Client, name: str, **query: object) -> str:
     )
     assert counted
     return counted[0]
-
-
-def change(
-    session: ChatSession, *, of_run: dict[str, Any] | None = None, of_step: dict[str, Any] | None = None
-) -> None:
-    """What a session's run and its one step are like."""
-    Run.objects.filter(session=session).update(**(of_run or {}))
-    Event.objects.filter(session=session, type=EventType.STEP).update(**(of_step or {}))
 
 
 def step(session: ChatSession, content: str, **more: Any) -> Event:
@@ -73,40 +65,32 @@ def step(session: ChatSession, content: str, **more: Any) -> Event:
 @pytest.fixture
 def two(owner: User, other: User) -> tuple[ChatSession, ChatSession]:
     """One that every filter below asks for, and one that none of them does."""
-    wanted, unwanted = make_session(owner, "wanted", text="a needle", tool="hammer"), make_session(other, "unwanted")
-    started = LONG_AGO - timedelta(seconds=50)
-    change(
-        wanted,
+    spent: dict[str, Any] = {"input_tokens": 900, "output_tokens": 100, "cost": Decimal("0.5")}
+    wanted = make_session(
+        owner,
+        "wanted",
+        text="a needle",
+        tool="hammer",
+        at=LONG_AGO,
         of_run={
             "agent": "writer",
             "model": "openai:big",
             "state": RunState.FAILED,
             "error_code": "time_limit",
             "tool_errors": 2,
-            "started_at": started,
-            "ended_at": LONG_AGO,
-            "created_at": LONG_AGO,
-            "input_tokens": 900,
-            "output_tokens": 100,
-            "cost": Decimal("0.5"),
+            "started_at": LONG_AGO - timedelta(seconds=50),
             "first_token_seconds": 1.25,
+            **spent,
         },
-        of_step={
-            "step_type": "tool_result",
-            "duration": 50,
-            "input_tokens": 900,
-            "output_tokens": 100,
-            "cost": Decimal("0.5"),
-            "data": {"is_error": True},
-        },
+        of_step={"step_type": "tool_result", "duration": 50, "data": {"is_error": True}, **spent},
     )
-    Event.objects.filter(session=wanted).update(created_at=LONG_AGO)
     ChatSession.objects.filter(pk=wanted.pk).update(is_private=True, updated_at=LONG_AGO)
-    now = timezone.now()
-    change(
-        unwanted,
-        of_run={"started_at": now - timedelta(seconds=1), "ended_at": now, "cost": Decimal("0.001"), "input_tokens": 1},
-        of_step={"duration": 1, "input_tokens": 1, "output_tokens": 1, "cost": Decimal("0.001")},
+    little: dict[str, Any] = {"input_tokens": 1, "output_tokens": 1, "cost": Decimal("0.001")}
+    unwanted = make_session(
+        other,
+        "unwanted",
+        of_run={"started_at": timezone.now() - timedelta(seconds=1), **little},
+        of_step={"duration": 1, **little},
     )
     Feedback.objects.create(run=wanted.runs.get(), thumb=Feedback.DOWN, comment="no")
     return wanted, unwanted

@@ -17,7 +17,7 @@ from django.utils import timezone
 from chat import tool_counts
 from chat.models import ChatSession, Event, EventType, Feedback, Run, RunState
 from chat.statistics.measures import Measures
-from chat.statistics.period import Period, last_days, last_hours
+from chat.statistics.period import Period, between, last_days, last_hours
 from chat.statistics.query import Dimension, Report, Selection, report
 
 AGENTS = ["assistant", "writer", "O'Neill \"; --"]
@@ -37,8 +37,8 @@ def fill(chance: random.Random, *, count: int = 120) -> None:
         asked = edge - timedelta(
             seconds=chance.choice([0, 3600, chance.uniform(0, 86400), chance.uniform(0, 40 * 86400)])
         )
-        if chance.random() < 0.1:
-            asked = asked.replace(hour=0)
+        if number % 10 == 0:
+            asked = edge.replace(hour=0) - timedelta(days=number // 10)
         make_run(chance, session, min(asked, timezone.now()))
     tool_counts.rebuild()
 
@@ -204,10 +204,13 @@ def check(seed: int) -> None:
         Selection(agent="nobody"),
     ]
 
+    today = timezone.localdate()
+    periods = [last_hours(24), last_days(30), between(today - timedelta(days=4), today - timedelta(days=3))]
+
     def all_right() -> int:
         found, rows = 0, all_rows()
         for reader in readers:
-            for period in (last_hours(24), last_days(30)):
+            for period in periods:
                 for selection in selections:
                     for by in Dimension:
                         found += assert_right(rows, reader, period, selection, by).total.runs

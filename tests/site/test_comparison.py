@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from chat.comparison import difference
-from chat.models import Event, EventType, Run
+from chat.models import Run
 from tests.site.rows import client_of, make_session
 from tests.site.test_transcripts import compare, more_steps
 
@@ -32,9 +32,8 @@ def test_the_difference_of_two_texts() -> None:
 
 def test_a_comparison_says_what_differs(owner: User, superuser: User) -> None:
     """Step by step, in their order, and in the totals."""
-    left, right = make_session(owner, "left"), make_session(owner, "right")
+    left, right = make_session(owner, "left"), make_session(owner, "right", text="other")
     more_steps(left, 1, content="only here")
-    Event.objects.filter(session=right, type=EventType.STEP).update(data={"arguments": {"text": "other"}})
     Run.objects.filter(session=right).update(input_tokens=7)
     compared = client_of(superuser).get(compare(left, right)).context["compared"]
     assert [pair.verdict for pair in compared.pairs] == ["other arguments", "only left"]

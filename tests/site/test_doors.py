@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from chat.models import ChatSession, Event, Export, Run, SavedFilter, SiteNotice
+from chat.models import Run
 from reasoning_site.first_admin import first_admin_path
 from tests.parts.site_process import PASSWORD
-from tests.site.rows import client_of, make_session
+from tests.site.rows import client_of, make_session, one_of_each
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Page
@@ -36,12 +36,17 @@ DOORS: dict[str, tuple[int | str, int | str, int | str, int | str, int | str]] =
     "/accounts/login/": (200, 200, 200, 200, 200),
     "/accounts/password_reset/": (200, 200, 200, 200, 200),
     "/accounts/password_change/": (SIGN_IN, 200, 200, 200, 200),
+    "/accounts/data/": (SIGN_IN, 200, 200, 200, 200),
     "/accounts/sign-up/": (404, 404, 404, 404, 404),
     "/accounts/first-admin/nonsense/": (410, 410, 410, 410, 410),
     "/admin/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 200, 200),
     "/admin/chat/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 404, 200),
     "/admin/chat/chatsession/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/chat/chatsession/1/change/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/chat/chatsession/1/transcript/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/chat/chatsession/1/transcript/facts/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    # Of which runs, it must be told; `test_transcripts.py` and `test_comparison.py` have those with a run.
+    "/admin/chat/run/compare/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 404),
     "/admin/chat/run/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/chat/event/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
     "/admin/dashboard/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
@@ -55,13 +60,25 @@ DOORS: dict[str, tuple[int | str, int | str, int | str, int | str, int | str]] =
     # Takes forms alone.
     "/admin/chat/savedfilter/save/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 405, 405),
     "/admin/auth/user/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/chat/chore/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/chat/dailyusage/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/chat/feedback/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/chat/legalhold/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    # For POST alone; `test_holds.py` has for whom.
+    "/admin/chat/legalhold/7/lift/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 405),
+    "/admin/chat/opensocket/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/chat/reading/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    "/admin/chat/retentionrule/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 200),
+    # `test_users.py` has who else.
+    "/admin/auth/user/0/take-out/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 404),
+    "/admin/auth/user/0/erase/": (ADMIN_SIGN_IN, ADMIN_SIGN_IN, ADMIN_SIGN_IN, 403, 404),
     "/no/such/page": (404, 404, 404, 404, 404),
 }
 
 # Beside those of the admin for each model.
 PAGES = """
     / /s/s1/ /s/s2/ /s/fresh/ /no/such/page
-    /accounts/login/ /accounts/first-admin/nonsense/ /accounts/password_change/ /accounts/password_change/done/
+    /accounts/login/ /accounts/data/ /accounts/first-admin/nonsense/ /accounts/password_change/ /accounts/password_change/done/
     /accounts/password_reset/ /accounts/password_reset/done/ /accounts/reset/x/y/ /accounts/reset/done/
     /admin/ /admin/login/ /admin/chat/ /admin/auth/ /admin/password_change/ /admin/no/such/page
     /admin/chat/chatsession/?q=text /admin/chat/run/?e=1 /admin/dashboard/ /admin/dashboard/?range=nonsense
@@ -103,33 +120,23 @@ def test_staff_who_may_view_sessions_see_them_in_the_admin(staff: User, owner: U
 @pytest.fixture
 def pages(owner: User, superuser: User) -> list[Page]:
     """Every page of the site, the admin's for each model included, as the superuser or anonymous sees it."""
-    session = make_session(superuser)
     make_session(owner, "s2")
-    Group.objects.create(name="group")
-    event = session.events.get(seq=1)
-    export = Export.objects.create(owner=superuser, format="html", runs=[event.run_id.hex], last_event=event.pk)
-    saved = SavedFilter.objects.create(owner=superuser, name="saved", model="run", query="state=failed")
-    rows = {
-        ChatSession: session,
-        Run: event.run,
-        Event: event,
-        Export: export,
-        SavedFilter: saved,
-        SiteNotice: SiteNotice.objects.create(text="Soon."),
-        User: owner,
-        Group: Group.objects.get(),
-    }
-    assert rows.keys() == admin.site._registry.keys(), "a model in the admin that this test does not know"
-    paths = [*PAGES, f"/admin/auth/user/{owner.pk}/password/"]
-    for model, row in rows.items():
-        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+    rows = one_of_each(superuser)
+    registered = {model._meta.label for model in admin.site._registry}
+    assert rows.keys() == registered, "a model in the admin that this test does not know"
+    run = Run.objects.filter(session__owner=superuser).get()
+    paths = [*PAGES, *(f"/admin/auth/user/{owner.pk}/{page}/" for page in ("password", "take-out", "erase"))]
+    paths += [f"/admin/chat/chatsession/{run.session_id}/transcript/"]
+    paths += [f"/admin/chat/run/compare/?left={run.pk}&right={run.pk}"]
+    for row in rows.values():
+        name = f"admin:{row._meta.app_label}_{row._meta.model_name}"
         paths += [reverse(f"{name}_changelist"), reverse(f"{name}_add")]
         paths += [reverse(f"{name}_{page}", args=[row.pk]) for page in ("change", "delete", "history")]
     client = client_of(superuser)
     answers = [client.get(path, follow=True) for path in paths]
     unchecked = Client()
     unchecked.force_login(superuser)
-    answers.append(unchecked.post("/admin/chat/run/", {"action": "take_out", "_selected_action": event.run_id}))
+    answers.append(unchecked.post("/admin/chat/run/", {"action": "take_out", "_selected_action": run.pk}))
     # Without a CSRF token: 403.
     answers += [client.post(path, {}) for path in ("/admin/auth/user/add/", "/accounts/logout/")]
     answers += [Client().get(path, follow=True) for path in ("/", "/admin/", "/accounts/login/", "/no/such/page")]

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from chat.models import ChatSession, Run, RunState
-from tests.site.lists import LISTS, change, count_of, found, page, two
+from tests.site.lists import LISTS, count_of, found, page, two
 from tests.site.rows import make_session
 
 __all__ = ["two"]
@@ -83,8 +83,7 @@ def test_events_are_found_by_their_kind(
 @pytest.mark.parametrize("name", ["chatsession", "run"])
 def test_filters_about_a_run_hold_for_the_same_run(name: str, admin_client: Client, owner: User) -> None:
     """A session with a failed run of one agent and a good run of another has no failed run of the other."""
-    session = make_session(owner)
-    change(session, of_run={"agent": "writer", "state": RunState.FAILED})
+    session = make_session(owner, of_run={"agent": "writer", "state": RunState.FAILED})
     Run.objects.create(
         session=session,
         client_id="c2",

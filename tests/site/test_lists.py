@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from chat.admin import capped_paginator
-from chat.models import ChatSession, Event, Feedback, Run
+from chat.models import ChatSession, Event, Feedback
 from tests.site.lists import LISTS, count_of, page, two
 from tests.site.rows import make_session
 
@@ -26,7 +26,16 @@ __all__ = ["two"]
 
 def filled(owner: User, count: int) -> None:
     """So many sessions, runs and steps, each with all that a list shows."""
-    sessions = [make_session(owner, f"many-{uuid.uuid4().hex}", text="everywhere") for _ in range(count)]
+    sessions = [
+        make_session(
+            owner,
+            f"many-{uuid.uuid4().hex}",
+            text="everywhere",
+            of_run={"started_at": timezone.now()},
+            of_step={"duration": 1},
+        )
+        for _ in range(count)
+    ]
     Feedback.objects.bulk_create(Feedback(run=session.runs.get(), thumb=Feedback.UP) for session in sessions)
 
 
@@ -43,12 +52,8 @@ def test_a_list_of_a_hundred_rows_asks_as_often_as_one_of_one_row(
         return [one["sql"] for one in captured]
 
     filled(owner, 1)
-    Event.objects.update(duration=1)
-    Run.objects.update(started_at=timezone.now())
     few = queries()
     filled(owner, 99)
-    Event.objects.update(duration=1)
-    Run.objects.update(started_at=timezone.now())
     many = queries()
     assert len(many) == len(few), "\n".join(many)
     assert count_of(admin_client, name, **query).startswith(("100 ", "300 "))
@@ -56,9 +61,8 @@ def test_a_list_of_a_hundred_rows_asks_as_often_as_one_of_one_row(
 
 @pytest.mark.parametrize("name", LISTS)
 def test_a_list_reads_no_long_texts(name: str, admin_client: Client, owner: User) -> None:
-    make_session(owner, text="x")
-    Run.objects.update(message="m" * 100_000)
-    Event.objects.update(content="c" * 100_000, data={"arguments": "a" * 100_000})
+    long = {"content": "c" * 100_000, "data": {"arguments": "a" * 100_000}}
+    make_session(owner, text="x", of_run={"message": "m" * 100_000}, of_step=long)
     with CaptureQueriesContext(connection) as captured:
         assert page(admin_client, name).count("mmm") < 100
     for query in captured:
@@ -125,7 +129,9 @@ def test_a_session_leads_to_its_runs_a_run_to_its_steps_and_all_to_the_transcrip
     assert f'href="/admin/chat/event/?session__id__exact={session.pk}"' in page(admin_client, "chatsession")
     assert f'href="/admin/chat/event/?run__id__exact={run.pk}"' in page(admin_client, "run")
     in_order = (
-        admin_client.get(reverse("admin:chat_event_changelist"), {"run__id__exact": run.pk}).context["cl"].result_list
+        admin_client.get(reverse("admin:chat_event_changelist"), {"run__id__exact": str(run.pk)})
+        .context["cl"]
+        .result_list
     )
     assert [event.seq for event in in_order] == [1, 2, 3]
     for name in LISTS:

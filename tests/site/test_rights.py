@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import uuid
 from collections.abc import Callable
 from io import StringIO
 from typing import Any
@@ -15,23 +13,9 @@ from django.core.management import CommandError, call_command
 from django.db.models import Model
 from django.test import RequestFactory
 from django.urls import reverse
-from django.utils import timezone
 
-from chat.models import (
-    Chore,
-    DailyUsage,
-    Export,
-    Feedback,
-    LegalHold,
-    OpenSocket,
-    Process,
-    Reading,
-    RetentionRule,
-    Run,
-    SavedFilter,
-)
 from chat.rights import GROUPS
-from tests.site.rows import client_of, make_session
+from tests.site.rows import client_of, one_of_each, own_rows
 
 PEOPLE = ("anonymous", "plain", "staff", "viewer", "auditor", "operator", "superuser")
 RIGHTS = ("view", "add", "change", "delete")
@@ -53,6 +37,7 @@ TABLE: dict[str, dict[str, str]] = {
     "chat.Reading": {"auditor": "v", "superuser": "v"},
     "chat.RetentionRule": {"auditor": "v", "operator": "vacd", "superuser": "vacd"},
     "chat.SavedFilter": {"viewer": "vcd", "auditor": "vcd", "operator": "vcd", "superuser": "vcd"},
+    "chat.SiteNotice": {"auditor": "v", "operator": "vacd", "superuser": "vacd"},
     "chat.Run": {"viewer": "v", "auditor": "v", "operator": "v", "superuser": "v"},
 }
 # Of these, the table is about one's own: nobody may do anything with another's.
@@ -72,32 +57,7 @@ def people(owner: User, staff: User, superuser: User) -> dict[str, User | None]:
 @pytest.fixture
 def rows(other: User) -> dict[str, Model]:
     """One of each, and none of them of anybody who looks."""
-    session = make_session(other)
-    run = Run.objects.get()
-    process = Process.objects.create(name="web-1", kind="web", seen_at=timezone.now())
-    made: list[Model] = [
-        session,
-        run,
-        session.events.get(seq=2),
-        other,
-        Group.objects.create(name="group"),
-        Chore.objects.create(name="something"),
-        DailyUsage.objects.create(user=other, day=dt.date(2026, 1, 1)),
-        Feedback.objects.create(run=run, thumb=Feedback.UP),
-        LegalHold.objects.create(session=session, reason="a trial"),
-        OpenSocket.objects.create(id=uuid.uuid4(), process=process, user=other, opened_at=timezone.now()),
-        Reading.objects.create(how=Reading.How.READ, owner=other, session=session),
-        RetentionRule.objects.create(agent="writer", days=30),
-        *own_rows(other),
-    ]
-    return {row._meta.label: row for row in made}
-
-
-def own_rows(user: User) -> list[Model]:
-    return [
-        Export.objects.create(owner=user, format="csv", runs=[], last_event=1),
-        SavedFilter.objects.create(owner=user, name="failed", model="run", query="state=failed"),
-    ]
+    return one_of_each(other)
 
 
 def may(model: str, who: str, right: str) -> bool:

@@ -133,6 +133,9 @@ def test_what_is_private_is_in_no_list_search_or_count_of_a_viewer(
     for query in ({"private": "yes"}, {"session__id__exact": str(private.pk)}, {"q": "ownword"}):
         if name != "chatsession" or "session__id__exact" not in query:
             assert "hushed" not in found(viewer, name, **query)
+    # A word that happens to be the id of a private session is a word like any other.
+    step(ChatSession.objects.get(public_id="open"), "hushed voices")
+    assert found(viewer, name, q="hushed") == {"open"}
     rows: dict[str, Any] = {"chatsession": private, "run": run, "event": run.events.first()}
     answer = viewer.get(reverse(f"admin:chat_{name}_change", args=[rows[name].pk]))
     assert answer.status_code == 302

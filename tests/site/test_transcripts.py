@@ -162,8 +162,8 @@ def test_frames_are_those_that_were_sent(owner: User, superuser: User) -> None:
     assert answer == {"items": sent, "through": 3, "more": False}
 
 
-def more_steps(session: ChatSession, count: int, *, content: str = "text") -> None:
-    """So many thoughts more at the end of its run's log."""
+def more_steps(session: ChatSession, count: int, *, content: str = "text", step_type: str = "thought") -> None:
+    """So many steps more at the end of its run's log."""
     run = session.runs.get()
     now = timezone.now()
     Event.objects.bulk_create(
@@ -173,7 +173,7 @@ def more_steps(session: ChatSession, count: int, *, content: str = "text") -> No
             run=run,
             type=EventType.STEP,
             step=seq,
-            step_type="thought",
+            step_type=step_type,
             iteration=seq,
             content=content,
             created_at=now,
@@ -279,8 +279,7 @@ def test_messages_are_what_the_model_was_given(owner: User, superuser: User) -> 
 
 def test_hostile_content_is_never_markup(owner: User, superuser: User) -> None:
     session = make_session(User.objects.create(username=HOSTILE), text=HOSTILE, tool=HOSTILE)
-    more_steps(session, 1, content=HOSTILE)
-    Event.objects.filter(seq=4).update(step_type="final_answer")
+    more_steps(session, 1, content=HOSTILE, step_type="final_answer")
     client = client_of(superuser)
     for address in (page_of(session), compare(session, session), compare(session, make_session(owner, "s2"))):
         page = client.get(address)
