@@ -146,12 +146,17 @@ def _of_model(model: type[Model], visitor: User) -> dict[str, list[tuple[str, in
     name = f"{model._meta.app_label}_{model._meta.model_name}"
     some = rows(model, visitor)
     listed = reverse(f"admin:{name}_changelist")
-    columns = [field.name for field in model._meta.concrete_fields]
+    columns = [field.name for field in model._meta.concrete_fields if field.name != "password"]
     wrong = dict.fromkeys(columns, HOSTILE)
-    prefilled = urlencode(wrong | {"_changelist_filters": f"q={HOSTILE}", "_popup": "1", "_to_field": "id"})
+    prefilled = urlencode(
+        wrong | {"_changelist_filters": f"q={HOSTILE}", "_popup": "1", "_to_field": str(model._meta.pk.name)}
+    )
     lists = ["", urlencode({"q": HOSTILE}), urlencode({"o": HOSTILE, "p": HOSTILE, "all": HOSTILE}), urlencode(wrong)]
     # What is wrong in a list's address is answered by the list, without it.
     found = {f"{name}_changelist": [(f"{listed}?{query}".rstrip("?"), 200) for query in lists]}
+    if model is User:
+        # By passwords, Django lets nobody search.
+        found[f"{name}_changelist"].append((f"{listed}?{urlencode({'password': HOSTILE})}", 400))
 
     def page(view: str, of: list[Model], allowed: bool, query: str = "") -> None:
         found[f"{name}_{view}"] = [
