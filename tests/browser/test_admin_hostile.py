@@ -10,20 +10,21 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext, Error, Page, Request, Response
+from playwright.async_api import BrowserContext, Error, Page, Request, Response, Route
 
 from tests.parts.browser import NewPage, PageErrors
 from tests.parts.model_server import ModelServer
 from tests.parts.site_process import Site, User
-from tests.parts.trap import CORPUS, SIGNATURES, served_trap
+from tests.parts.trap import CORPUS, HOSTILE, PROBE, SIGNATURES, served_trap
 
 TABS = 4  # so many pages are opened at once
 
 # Columns that no page of the admin shows, and why.
-UNSEEN: dict[str, str] = {}
+UNSEEN = {"auth.User.password": "a hash that is none is not shown"}
 
 # Everything that opens on a page is opened.
 OPEN = """() => {
@@ -35,6 +36,37 @@ SETTLED = """() => {
   const isLoaded = (panel) => !["Loading…", undefined].includes(panel.querySelector("[data-slot=state]")?.textContent);
   return document.readyState === "complete" && document.getElementById("catching-up")?.hidden !== false
     && panels.every((panel) => !panel.open || isLoaded(panel));
+}"""
+
+# A form of the visitor's own, with the page's token.
+ANSWER = """({ action, fields }) => {
+  const form = document.createElement("form");
+  const token = document.querySelector("input[name=csrfmiddlewaretoken]").value;
+  for (const [name, value] of Object.entries({ csrfmiddlewaretoken: token, ...fields })) {
+    for (const one of [value].flat()) {
+      const field = document.createElement("input");
+      Object.assign(field, { type: "hidden", name, value: String(one) });
+      form.append(field);
+    }
+  }
+  Object.assign(form, { method: "post", action });
+  document.body.append(form);
+  form.submit();
+}"""
+
+# Of each text as markup: whether it is an element with attributes, and how much of it was caught.
+RAW = """async (texts) => {
+  const place = document.body.appendChild(document.createElement("div"));
+  const found = [];
+  for (const text of texts) {
+    const before = caught.length;
+    place.innerHTML = text;
+    const isMarkup = [...place.querySelectorAll("*")].some((element) => signatureOf(element) !== "");
+    await null;
+    found.push([isMarkup, caught.length - before]);
+  }
+  place.remove();
+  return found;
 }"""
 
 
@@ -62,7 +94,7 @@ class Visit:
             for page in waiting:
                 await self.open(tab, page)
 
-        tabs = [await self.context.new_page() for _ in range(TABS)]
+        tabs = [*self.context.pages, *[await self.context.new_page() for _ in range(TABS - 1)]]
         await asyncio.gather(*map(work, tabs))
 
     async def open(self, tab: Page, page: dict[str, Any]) -> None:
@@ -91,6 +123,13 @@ class Visit:
         self.check(address, not caught, f"caught {caught[:5]}")
         self.numbers[label] |= set(shown["numbers"])
         self.vectors |= set(shown["vectors"])
+
+    async def answer(self, tab: Page, at: str, action: str, fields: dict[str, Any]) -> None:
+        """Answer a form of the page `at`, and look at what comes of it."""
+        await tab.goto(at)
+        async with tab.expect_navigation(wait_until="load"):
+            await tab.evaluate(ANSWER, {"action": action, "fields": fields})
+        await self.look(tab, f"{action} {fields}", "")
 
     async def settled(self, tab: Page) -> None:
         await tab.wait_for_function(SETTLED)
@@ -155,9 +194,9 @@ def planted(hostile_site: Site, visitor: User) -> dict[str, Any]:
 async def visit(new_page: NewPage, hostile_site: Site, visitor: User, page_errors: PageErrors) -> AsyncIterator[Visit]:
     # The browser says it of each page that is refused; of what belongs to a page, `Visit` says it.
     page_errors.allow(r"^error: Failed to load resource: the server responded with a status of 40[0345] ")
-    # Of a date in an address that is none.
-    page_errors.allow(r"^warning: The specified value .* does not conform to the required format")
-    page = await new_page(visitor, at=hostile_site)
+    # Of a date or a number in an address that is none.
+    page_errors.allow(r"^warning: The specified value ")
+    page = await new_page(visitor, at=hostile_site, accept_downloads=False)
     signatures = await page.evaluate(SIGNATURES, CORPUS)
     assert len(signatures) > len(CORPUS) / 3
     await page.context.add_init_script(served_trap(signatures))
@@ -174,3 +213,51 @@ async def test_nothing_of_hostile_text_is_markup_on_any_page(visit: Visit, plant
     of_models = {place for place in places if place.rpartition(".")[0] in labels}
     assert sorted(of_models - seen - UNSEEN.keys()) == []
     assert [CORPUS[at] for at in range(len(CORPUS)) if at not in visit.vectors] == []
+
+
+async def test_nothing_of_hostile_text_is_markup_on_the_answers_to_forms(visit: Visit, planted: dict[str, Any]) -> None:
+    """What a page says after something hostile was filled in, chosen or confirmed; no run, rule or user is lost by it."""
+    (tab,) = visit.context.pages
+    for at, action, fields in planted["answers"]:
+        await visit.answer(tab, at, action, fields)
+    assert not visit.wrong, "\n".join(visit.wrong)
+    assert 0 in visit.numbers[""]
+    # A name that let nobody in, and one that was no user's.
+    await visit.context.clear_cookies()
+    wrong = {"username": HOSTILE, "password": HOSTILE, "next": HOSTILE}
+    await visit.answer(tab, "/admin/login/", f"/admin/login/?next={quote(HOSTILE)}", wrong)
+    assert not visit.wrong, "\n".join(visit.wrong)
+
+
+async def test_a_printed_export_is_harmless_wherever_it_is_opened(visit: Visit, planted: dict[str, Any]) -> None:
+    """The file, opened without any policy of the site's."""
+    (tab,) = visit.context.pages
+    for page in planted["pages"]:
+        if page["address"].endswith("/download/"):
+            await visit.open(tab, page)
+    ((_, printed),) = [(name, body) for name, body in visit.downloads if '.html"' in name]
+
+    async def saved(route: Route) -> None:
+        await route.fulfill(body=printed, content_type="text/html; charset=utf-8")
+
+    address = f"{visit.site.origin}/saved.html"
+    await visit.context.route(address, saved)
+    await visit.open(tab, {"address": address, "status": 200, "label": ""})
+    assert not visit.wrong, "\n".join(visit.wrong)
+    assert len(visit.vectors) > len(CORPUS) / 2
+
+
+async def test_the_trap_for_what_a_server_wrote_works(visit: Visit, page_errors: PageErrors) -> None:
+    """Put on a page as it is, every vector that is an element with attributes is caught, and whatever has the probe before it."""
+    page_errors.allow("Content Security Policy|ERR_BLOCKED_BY_CSP|Unsafe attempt to load URL data:")
+    (tab,) = visit.context.pages
+    await tab.goto("/admin/")
+    caught = await tab.evaluate(RAW, CORPUS)
+    assert [text for text, (is_markup, count) in zip(CORPUS, caught, strict=True) if is_markup and not count] == []
+    assert sum(is_markup for is_markup, _ in caught) > len(CORPUS) / 3
+    probed = await tab.evaluate(RAW, [f"{PROBE.format(7)} {text}" for text in CORPUS])
+    assert all(count for _, count in probed)
+    in_attributes = await tab.evaluate(RAW, [f"<input value={mark}{PROBE.format(7)}{mark}>" for mark in ("'", '"', "")])
+    assert all(count for _, count in in_attributes)
+    # That they load and run what they can is why they are forbidden.
+    visit.wrong.clear()

@@ -18,7 +18,7 @@ from django.test import RequestFactory
 from django.urls import URLPattern, URLResolver, reverse
 
 from chat.models import ChatSession, Event, Export, LegalHold, Run
-from tests.parts.trap import CORPUS, PROBE
+from tests.parts.trap import CORPUS, HOSTILE
 
 
 class Page(TypedDict):
@@ -79,8 +79,6 @@ def _dashboard(_: User) -> Arguments:
 def _simple(*queries: str, status: int = 200) -> Callable[[User], Arguments]:
     return lambda _: [([], [*queries] or [""], status)]
 
-
-HOSTILE = f"{PROBE.format(0)} {CORPUS[4]}"
 
 ARGUMENTS: dict[str, Callable[[User], Arguments]] = {
     "index": _simple(),
@@ -203,3 +201,32 @@ def pages(visitor: User) -> Iterator[Page]:
         else:
             forgotten.append(name or route)
     assert not forgotten, f"pages of the admin that ARGUMENTS does not know: {forgotten}"
+
+
+def answers(visitor: User) -> list[tuple[str, str, dict[str, Any]]]:
+    """Forms to answer: the page that they are on, where to, and what with. They change nothing that another test needs."""
+    found = f"{reverse('admin:chat_run_changelist')}?{urlencode({'q': CORPUS[4]})}"
+    runs = [str(run.pk) for run in _runs()[::2]]
+    save = reverse("admin:chat_savedfilter_save")
+    erase = reverse("admin:auth_user_erase", args=[_hostile_user().pk])
+    take_out = {"action": "take_out", "_selected_action": runs[:1], "select_across": "1", "index": "0"}
+    said = [
+        (found, save, {"name": HOSTILE, "model": "run", "query": f"q={HOSTILE}"}),
+        (found, save, {"name": "", "model": "run", "query": HOSTILE}),
+        (found, found, take_out),
+        (found, found, {**take_out, "format": "csv"}),
+        (found, found, {"action": "stop_runs", "_selected_action": runs, "index": "0"}),
+        (found, found, {"action": HOSTILE, "_selected_action": HOSTILE, "index": "0"}),
+        (found, reverse("admin:operate_run", args=[runs[0], "stop"]), {"next": f"javascript:{HOSTILE}"}),
+        (erase, erase, {"name": HOSTILE}),
+    ]
+    for model in _models():
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        listed, add = reverse(f"{name}_changelist"), reverse(f"{name}_add")
+        model_admin, request = admin.site._registry[model], _request(visitor)
+        if "delete_selected" in model_admin.get_actions(request):
+            some = {"_selected_action": [row.pk for row in rows(model, visitor)], "index": "0"}
+            said.append((listed, listed, {"action": "delete_selected", **some}))
+        if model_admin.has_add_permission(request):
+            said.append((add, add, dict.fromkeys((field.name for field in model._meta.get_fields()), HOSTILE)))
+    return said

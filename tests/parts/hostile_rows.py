@@ -55,7 +55,8 @@ class Hostile(Planting):
     def __init__(self, visitor: User) -> None:
         super().__init__()
         self.visitor = visitor
-        self.places: list[str] = []
+        # The first is that of texts in addresses, `admin_pages.HOSTILE`.
+        self.places = [""]
         self._vectors = cycle(CORPUS)
         self._targets: dict[type[Model], Iterator[Model]] = {}
         # What must hold of a row besides, by the model; given the row's number.
@@ -221,9 +222,9 @@ class Hostile(Planting):
 
 
 def plant(visitor: str) -> None:
-    """Plant everything for the visitor, a superuser; print where each text stands and the pages that there are."""
+    """Plant everything for the visitor, a superuser; print where each text stands, the pages that there are and forms to answer."""
     rows = Hostile(User.objects.get(username=visitor))
     with transaction.atomic():
         rows.everything()
-    pages = list(admin_pages.pages(rows.visitor))
-    sys.stdout.write(json.dumps({"places": rows.places, "pages": pages}) + "\n")
+    pages, answers = list(admin_pages.pages(rows.visitor)), admin_pages.answers(rows.visitor)
+    sys.stdout.write(json.dumps({"places": rows.places, "pages": pages, "answers": answers}) + "\n")
