@@ -30,6 +30,7 @@ class RunAdmin(TranscriptList):
     actions = [take_out, "compare"]
     list_display = [
         "asked",
+        "in_session",
         "owner",
         "state_and_error",
         "agent",
@@ -40,7 +41,6 @@ class RunAdmin(TranscriptList):
         "cost_in_dollars",
         "tool_error_count",
         "feedback_given",
-        "in_session",
         "event_list",
         "created",
     ]

@@ -21,6 +21,7 @@ from chat.readings import readable_by
 class ChatSessionAdmin(TranscriptList):
     list_display = [
         "titled",
+        "transcript",
         "owner_name",
         "agent",
         "run_count",
@@ -31,7 +32,6 @@ class ChatSessionAdmin(TranscriptList):
         "tool_errors",
         "feedback",
         "updated",
-        "transcript",
     ]
     list_filter = [
         of_runs.user_filter("owner__username"),
