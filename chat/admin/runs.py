@@ -16,10 +16,10 @@ from chat.admin import run_narrowing as of_runs
 from chat.admin.cells import count, dollars, span, thumb
 from chat.admin.narrowing import time_filters
 from chat.admin.read_only import list_link, moment_text, shortened
-from chat.admin.sessions import named, session_link
+from chat.admin.sessions import among, named, session_link
 from chat.admin.takeout import take_out
 from chat.admin.transcript_list import TranscriptList, Viewer
-from chat.models import ChatSession, Event, Reading, Run
+from chat.models import Event, Reading, Run
 from chat.readings import readable_by, record
 
 EXCERPT = 200
@@ -70,7 +70,7 @@ class RunAdmin(TranscriptList):
     def found(self, queryset: QuerySet[Run], text: str, *, viewer: Viewer) -> QuerySet[Run]:
         if (run_id := finding.exact_id(text)) is not None:
             return queryset.filter(pk=run_id)
-        return queryset.filter(finding.runs(text) | Q(session__in=ChatSession.objects.filter(named(text)).order_by()))
+        return queryset.filter(finding.runs(text) | among(named(text), "session"))
 
     def having_to_do_with(self, queryset: QuerySet[Run], runs: Q) -> QuerySet[Run]:
         return queryset.filter(runs)
