@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import DataError, IntegrityError, transaction
 
 from chat import tool_counts
+from chat import tool_counts
 from chat.models import ChatSession, Event, EventType, Feedback, Run, RunState
 from chat.transcripts import lines
 from chat.transcripts.lines import BadFile, Line
@@ -291,4 +292,5 @@ def _write(rows: Rows) -> None:
     Run.objects.bulk_create(rows.runs, batch_size=BATCH)
     Event.objects.bulk_create(rows.events, batch_size=BATCH)
     Feedback.objects.bulk_create(rows.feedback, batch_size=BATCH)
+    tool_counts.rebuild([run.pk for run in rows.runs], errors_are_known=True)
     tool_counts.rebuild([run.pk for run in rows.runs], errors_are_known=True)
