@@ -13,7 +13,6 @@ from django.core.exceptions import ValidationError
 from django.db import DataError, IntegrityError, transaction
 
 from chat import tool_counts
-from chat import tool_counts
 from chat.models import ChatSession, Event, EventType, Feedback, Run, RunState
 from chat.transcripts import lines
 from chat.transcripts.lines import BadFile, Line
