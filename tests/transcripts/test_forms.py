@@ -1,5 +1,6 @@
-"""What each format makes of hostile text: no cell is a formula, no fence is left, no markup is anybody's but ours. One file, since all
-formats are tried on the same rows.
+"""What each format makes of hostile text: no cell is a formula, no fence is left, no markup is anybody's but ours.
+
+One file, since all formats are tried on the same rows.
 """
 
 from __future__ import annotations
