@@ -1,4 +1,7 @@
-"""What each format makes of hostile text: no cell is a formula, no fence is left, no markup is anybody's but ours."""
+"""What each format makes of hostile text: no cell is a formula, no fence is left, no markup is anybody's but ours.
+
+One file, since all formats are tried on the same rows.
+"""
 
 from __future__ import annotations
 
