@@ -24,6 +24,11 @@ class SiteNoticeAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic in 
     readonly_fields = ["created_by", "created_at", "withdrawn_at"]
     actions = ["withdraw"]
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        # Django's field for a moment fails on the text that an address has for it.
+        initial = super().get_changeform_initial_data(request)
+        return {name: initial[name] for name in ("text", "level") if name in initial}
+
     @admin.display
     def state(self, notice: SiteNotice) -> str:
         if notice.withdrawn_at is not None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser.test_hostile import CORPUS, TRAP
 from tests.browser.test_keyboard import CONTRASTS
 from tests.parts.browser import NewPage
 from tests.parts.installation import manage
 from tests.parts.site_process import NewSite, Site
+from tests.parts.trap import CORPUS, TRAP
 
 FILL = """
 import json, random, sys

@@ -10,7 +10,6 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
-from pathlib import Path
 
 import pytest_asyncio
 from playwright.async_api import Page, Request, expect
@@ -19,52 +18,12 @@ from tests.browser.chat_page import ChatPage, assert_equal_to_database
 from tests.parts.browser import NewPage, PageErrors
 from tests.parts.model_server import ModelServer, Pause, Piece, Reasoning, Text, ToolCall
 from tests.parts.site_process import Site, User
+from tests.parts.trap import CORPUS, TRAP
 
-CORPUS: list[str] = [
-    vector["text"] for vector in json.loads((Path(__file__).parents[1] / "xss.json").read_text(encoding="utf-8"))
-]
 SHARES = 4  # as many tabs work through the corpus at once
 
 # What the model server would take for the name of a script: the address of a `javascript:` link.
 SCRIPTS = {name for text in CORPUS for name in re.findall(r"script:([\w-]+)", text)}
-
-# Nothing that a page makes while it runs has these; its own markup came before the trap was set.
-TRAP = """() => {
-  globalThis.caught = [];
-  const note = (what) => globalThis.caught.push(what);
-  for (const name of ["pwned", "__xss"]) Object.defineProperty(window, name, { set: () => note(`ran: ${name}`) });
-  for (const name of ["alert", "confirm", "prompt", "open"]) window[name] = () => note(`called: ${name}`);
-  addEventListener("securitypolicyviolation", (event) => note(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
-  const bad = new Set(("script style link meta base img image picture source svg math iframe frame object embed video audio"
-    + " track form input textarea select marquee template noscript xmp").split(" "));
-  const own = new WeakSet(); // what the server wrote
-  const look = (element) => {
-    if (own.has(element)) return;
-    const isTimeline = element.closest("#timeline-runs") !== null; // drawn by the admin's page, of its own shapes
-    if (bad.has(element.localName) && !isTimeline) note(`element: ${element.outerHTML.slice(0, 200)}`);
-    for (const { name, value } of element.attributes) {
-      if (/^on|^style$|^srcdoc$|^formaction$|^action$/i.test(name)) note(`attribute: ${name}=${value}`);
-    }
-    if (isTimeline || element.localName !== "a" || !element.hasAttribute("href")) return;
-    if (!["http:", "https:", "mailto:"].includes(element.protocol)) note(`link: ${element.href}`);
-    const pages = element.closest("#session-list, #notices, #timeline-table, .beside-links, .step-link");
-    if (!pages && !element.relList.contains("noopener")) note(`link without noopener: ${element.outerHTML}`);
-    if (!pages && element.origin === location.origin) note(`link into the site: ${element.outerHTML}`);
-  };
-  addEventListener("DOMContentLoaded", () => {
-    document.querySelectorAll("*").forEach((element) => own.add(element));
-    new MutationObserver((records) => {
-      for (const { target, type, addedNodes } of records) {
-        if (type === "attributes") look(target);
-        for (const node of addedNodes) {
-          if (node.nodeType !== Node.ELEMENT_NODE) continue;
-          look(node);
-          node.querySelectorAll("*").forEach(look);
-        }
-      }
-    }).observe(document, { subtree: true, childList: true, attributes: true });
-  });
-}"""
 
 
 class Watch:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, Request, expect
 
-from tests.browser.test_hostile import CORPUS, TRAP
 from tests.browser.transcript_page import TranscriptPage
 from tests.parts.browser import NewPage
 from tests.parts.site_process import Site
+from tests.parts.trap import CORPUS, TRAP
 
 XSS = Path(__file__).parents[1] / "xss.json"
 

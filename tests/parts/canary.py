@@ -7,9 +7,6 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from itertools import count
 from typing import Any
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
@@ -20,11 +17,12 @@ from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.db import connection
-from django.db.models import Field, ForeignKey, JSONField, Model
+from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
 
 from chat.models import Export, LegalHold, Run, SavedFilter, SiteNotice
+from tests.parts.planting import Planting, plain, relations
 
 # What says nothing of any user, and why.
 SILENT = {
@@ -43,18 +41,14 @@ OF_THE_SITE = {(SiteNotice, "created_by"), (LegalHold, "placed_by"), (LegalHold,
 TRIED = (AccessAttempt, AccessFailureLog, AccessLog)
 
 
-_numbers = count(1)
-
-
-class Plant:
+class Plant(Planting):
     """What is planted of one user. Each text has a mark of its own, all of which begin with that of the user."""
 
     def __init__(self, mark: str, bystander: User) -> None:
+        super().__init__()
         self.mark = mark
         self.marks: dict[str, str] = {}
-        self.models: set[str] = set()
         self.bystander = bystander
-        self.rows: dict[type[Model], Model] = {}
         self.user = User(email=f"{mark}@example.com")
         for name in ("username", "first_name", "last_name"):
             setattr(self.user, name, self.text(User._meta.get_field(name)))
@@ -79,19 +73,11 @@ class Plant:
             elif model in TRIED:
                 self.row(model, username=self.user.username)
             else:
-                for way in self.ways(model):
+                for way in relations(model, SILENT):
                     self.row(model, **{way: self.one(model._meta.get_field(way).related_model)}, **self.but(model, way))
         self.quoted_by_others()
         if apps.is_installed("procrastinate.contrib.django"):
             self.job()
-
-    def ways(self, model: type[Model]) -> Iterator[str]:
-        """The relations of the model that lead to something of the user's."""
-        for field in model._meta.concrete_fields:
-            if isinstance(field, ForeignKey) and field.related_model is not model:
-                target: Any = field.related_model
-                if target._meta.label not in SILENT:
-                    yield field.name
 
     def but(self, model: type[Model], way: str) -> dict[str, Any]:
         """What a row of this model must be like besides."""
@@ -106,40 +92,20 @@ class Plant:
 
     def one(self, model: Any) -> Model:
         """The user's row of the model, or for one that says nothing of users, any."""
-        if model not in self.rows:
-            if model._meta.label in SILENT:
-                return self.neutral(model)
-            self.row(model)
-        return self.rows[model]
+        if model not in self.rows and model._meta.label in SILENT:
+            return self.neutral(model)
+        return super().one(model)
 
     def neutral(self, model: type[Model]) -> Model:
         found = model._default_manager.first()
         if found is not None:
             return found
         values = {
-            field.name: _plain(field) or secrets.token_hex(8)
+            field.name: plain(field) or secrets.token_hex(8)
             for field in model._meta.concrete_fields
             if not field.has_default() and not field.auto_created
         }
         return model._default_manager.create(**values)
-
-    def row(self, model: type[Model], **given: Any) -> Model:
-        values: dict[str, Any] = {}
-        for field in model._meta.concrete_fields:
-            if field.name in given or (isinstance(field, ForeignKey) and field.null):
-                continue
-            if isinstance(field, ForeignKey):
-                values[field.name] = self.one(field.related_model)
-            elif isinstance(field, JSONField):
-                values[field.name] = [self.text(field)]
-            elif field.get_internal_type() in ("CharField", "TextField") and not field.choices:
-                values[field.name] = self.text(field)
-            elif not field.has_default() and not field.auto_created and not (field.null and field.name != "step"):
-                values[field.name] = _plain(field)
-        made = model._default_manager.create(**values | given)
-        self.rows.setdefault(model, made)
-        self.models.add(model._meta.label)
-        return made
 
     def login(self) -> None:
         client = Client()
@@ -174,24 +140,6 @@ class Plant:
                 f"INSERT INTO procrastinate_jobs ({columns}) VALUES ('q', 't', 'todo', %s, %s)", [args, str(run.pk)]
             )
         self.models |= {"procrastinate.ProcrastinateJob", "procrastinate.ProcrastinateEvent"}
-
-
-def _plain(field: Field[Any, Any]) -> Any:
-    """A value that says nothing."""
-    if field.choices:
-        return next(value for value, _ in field.flatchoices)
-    match field.get_internal_type():
-        case "DateTimeField":
-            return timezone.now()
-        case "DateField":
-            return datetime.now(UTC).date()
-        case "GenericIPAddressField":
-            return "192.0.2.1"
-        case "BooleanField":
-            return False
-        case "PositiveIntegerField" | "PositiveBigIntegerField" | "PositiveSmallIntegerField" | "IntegerField":
-            return next(_numbers)
-    return None
 
 
 def plant() -> None:

@@ -62,6 +62,17 @@ def test_a_module_may_show_in_a_comment_how_to_import_it(source: Path) -> None:
     assert 'from "./one.js"' in stored("one.js")
 
 
+def test_a_module_may_speak_of_an_export_before_its_imports(source: Path) -> None:
+    """The names in the imports have their hash once, and are those of files that there are."""
+    (source / "one.js").write_text(
+        '/* An export part after part. */\nimport { two } from "./two.js";\nexport { two };\n'
+    )
+    (source / "two.js").write_text("export const two = 2;\n")
+    work_done()
+    imported = re.findall(r'from "\./(.*?)"', stored("one.js"))
+    assert imported == [HashedStaticFilesStorage().stored_name("two.js")]
+
+
 def test_they_are_collected_when_one_changed_appeared_or_went_and_not_otherwise(source: Path, tmp_path: Path) -> None:
     file = source / "one.css"
     file.write_text("a { color: red; }")
