@@ -24,7 +24,7 @@ Obeyed = (
     | protocol.Resume
     | protocol.Remove
     | protocol.Ack
-    | protocol.Marks
+    | protocol.ReadMarks
     | protocol.Feedback
     | protocol.Private
 )
@@ -51,7 +51,7 @@ async def obey(command: Obeyed, *, session_id: int, feed: Feed) -> int:
             await _spread(await write(runs.remove, session_id, command.run_id), session_id, feed)
         case protocol.Ack():
             await feed.acknowledge(command.frames)
-        case protocol.Marks():
+        case protocol.ReadMarks():
             for frame in (frames := await query(marks.all_of, session_id)):
                 await feed.send(frame)
             return sum(map(len, frames))

@@ -51,6 +51,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     place: entry.Entry | None = None
     is_open = left = joined = False
     unanswered: protocol.Resume | None = None  # asked for while the database was away
+    told_marks: list[str] | None = None  # what was last said of marks that the group may have lost
     session: ChatSession
     user: AbstractBaseUser
 
@@ -227,6 +228,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
 
     async def marks_changed(self, message: dict[str, Any]) -> None:
         """The user has marked something, in some tab. It is read anew: how it stands counts, not what was told."""
+        self.told_marks = None
         with self._database_may_fail():
             await self.feed.send(await query(marks.changed, self.session.pk, message["run"]))
 
@@ -282,8 +284,10 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await remote.end_if_lost(self.session.pk)
         await self.feed.heal()
         if may_have_missed:
-            for frame in await query(marks.all_of, self.session.pk):
-                await self.feed.send(frame)
+            if (frames := await query(marks.all_of, self.session.pk)) != self.told_marks:
+                self.told_marks = frames
+                for frame in frames:
+                    await self.feed.send(frame)
             # A piece of a draft is in no log; if nothing more came, it would be missing until the step is recorded.
             await self.feed.renew_drafts()
 

@@ -21,8 +21,8 @@ from chat.models import Event
 
 # Up to so many events are looked up first and then filtered; of more, the newest are among the newest events of all.
 MANY = 20_000
-# The share of all events in which words are if they are frequent. 0.3 is the square of 0.55: two such words meet in a tenth of all.
-FREQUENT = 0.3
+NEWEST = 1_000
+ENOUGH = 25
 WORDS = 20
 QUERY = "websearch_to_tsquery('simple', %s)"
 
@@ -78,7 +78,7 @@ def _looked_up(column: str, text: str) -> list[Any] | None:
         if not words:
             return []
         # Of nothing but words that are not to be there, it can't.
-        if by_index == "T" or ("<" not in by_index and _is_frequent(text)):
+        if by_index == "T" or _are_everywhere(text):
             return None
         # The index is right however many are found: words that are frequent, each by itself, may be rare together.
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'")
@@ -93,17 +93,10 @@ def _looked_up(column: str, text: str) -> list[Any] | None:
     return None if count > MANY else values or []
 
 
-def _is_frequent(text: str) -> bool:
-    """By what the planner knows of the words, each by itself: even those that avoid each other meet in many events, as there is no
-    room for them elsewhere.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (FORMAT JSON) SELECT 1 FROM chat_event WHERE searched @@ {QUERY}", [text])  # noqa: S608 - ours
-        plan = cursor.fetchone()[0]
-        cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'chat_event'::regclass")
-        all_rows = cursor.fetchone()[0]
-    rows: float = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"]
-    return bool(rows > max(MANY, all_rows * FREQUENT))
+def _are_everywhere(text: str) -> bool:
+    """Whether enough of the newest events hold the words: then the newest that do are found soonest from event to event."""
+    newest = Event.objects.order_by("-created_at", "-pk").annotate(holds=_Holds(text)).values("holds")[:NEWEST]
+    return sum(bool(row["holds"]) for row in newest) >= ENOUGH
 
 
 class _Holds(Func):

@@ -156,10 +156,10 @@ class Remove(_Command):
     run_id: Identifier
 
 
-class Marks(_Command):
+class ReadMarks(_Command):
     """Send what the user has marked in this session; answered by one or more frames `marks`."""
 
-    type: Literal["marks"]
+    type: Literal["read_marks"]
 
 
 class _Marking(_Command):
@@ -184,7 +184,7 @@ class Private(_Marking):
     is_private: bool
 
 
-Command = Chat | Ping | Interrupt | Resume | Ack | Remove | Marks | Feedback | Private
+Command = Chat | Ping | Interrupt | Resume | Ack | Remove | ReadMarks | Feedback | Private
 _COMMANDS: dict[str, TypeAdapter[Any]] = {
     "chat": TypeAdapter(Chat),
     "ping": TypeAdapter(Ping),
@@ -192,7 +192,7 @@ _COMMANDS: dict[str, TypeAdapter[Any]] = {
     "resume": TypeAdapter(Resume),
     "ack": TypeAdapter(Ack),
     "remove": TypeAdapter(Remove),
-    "marks": TypeAdapter(Marks),
+    "read_marks": TypeAdapter(ReadMarks),
     "feedback": TypeAdapter(Feedback),
     "private": TypeAdapter(Private),
 }

@@ -14,16 +14,19 @@ LONGEST_SEARCH = 1_000
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg] # generic in its stubs alone
-    """Counts to `most` and no further; what comes after that is found by filters."""
+    """Counts to `most` and no further; what comes after that is found by filters. With `in_order` it counts the first ones, where
+    others may be far between.
+    """
 
-    def __init__(self, rows: Any, per_page: int, *, most: int = LONGEST_LIST) -> None:
+    def __init__(self, rows: Any, per_page: int, *, most: int = LONGEST_LIST, in_order: bool = False) -> None:
         super().__init__(rows, per_page)
         self.most = most
+        self.in_order = in_order
 
     @cached_property
     def _counted(self) -> int:
         rows = cast("QuerySet[Any]", self.object_list)
-        return rows.order_by().values("pk")[: self.most + 1].count()
+        return (rows if self.in_order else rows.order_by()).values("pk")[: self.most + 1].count()
 
     @property
     def count(self) -> int:

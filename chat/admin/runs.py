@@ -17,10 +17,10 @@ from chat.admin.cells import count, dollars, span, thumb
 from chat.admin.narrowing import time_filters
 from chat.admin.read_only import list_link, moment_text, shortened
 from chat.admin.run_operations import OPERATIONS, Operated
-from chat.admin.sessions import named, session_link
+from chat.admin.sessions import among, named, session_link
 from chat.admin.takeout import take_out
 from chat.admin.transcript_list import TranscriptList, Viewer
-from chat.models import ChatSession, Event, Reading, Run
+from chat.models import Event, Reading, Run
 from chat.readings import readable_by, record
 
 EXCERPT = 200
@@ -31,6 +31,7 @@ class RunAdmin(Operated, TranscriptList):
     actions = [take_out, "compare", *OPERATIONS]
     list_display = [
         "asked",
+        "in_session",
         "owner",
         "state_and_error",
         "agent",
@@ -41,7 +42,6 @@ class RunAdmin(Operated, TranscriptList):
         "cost_in_dollars",
         "tool_error_count",
         "feedback_given",
-        "in_session",
         "event_list",
         "created",
     ]
@@ -71,7 +71,7 @@ class RunAdmin(Operated, TranscriptList):
     def found(self, queryset: QuerySet[Run], text: str, *, viewer: Viewer) -> QuerySet[Run]:
         if (run_id := finding.exact_id(text)) is not None:
             return queryset.filter(pk=run_id)
-        return queryset.filter(finding.runs(text) | Q(session__in=ChatSession.objects.filter(named(text)).order_by()))
+        return queryset.filter(finding.runs(text) | among(named(text), "session"))
 
     def having_to_do_with(self, queryset: QuerySet[Run], runs: Q) -> QuerySet[Run]:
         return queryset.filter(runs)

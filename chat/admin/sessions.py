@@ -16,11 +16,14 @@ from chat.admin.transcript_list import TranscriptList, Viewer
 from chat.models import ChatSession, Event, Feedback, Run
 from chat.readings import readable_by
 
+FEW = 500
+
 
 @admin.register(ChatSession)
 class ChatSessionAdmin(TranscriptList):
     list_display = [
         "titled",
+        "transcript",
         "owner_name",
         "agent",
         "run_count",
@@ -31,7 +34,6 @@ class ChatSessionAdmin(TranscriptList):
         "tool_errors",
         "feedback",
         "updated",
-        "transcript",
     ]
     list_filter = [
         of_runs.user_filter("owner__username"),
@@ -75,7 +77,7 @@ class ChatSessionAdmin(TranscriptList):
     def found(self, queryset: QuerySet[ChatSession], text: str, *, viewer: Viewer) -> QuerySet[ChatSession]:
         if (run_id := finding.exact_id(text)) is not None:
             return queryset.filter(runs=run_id)
-        return queryset.filter(named(text) | finding.sessions(text))
+        return queryset.filter(finding.sessions(text) | among(named(text), "pk"))
 
     def having_to_do_with(self, queryset: QuerySet[ChatSession], runs: Q) -> QuerySet[ChatSession]:
         return queryset.filter(pk__in=Run.objects.filter(runs).order_by().values("session_id"))
@@ -150,6 +152,15 @@ class ChatSessionAdmin(TranscriptList):
     @admin.display
     def events(self, session: ChatSession) -> str:
         return list_link(Event, "Events of this session", session__id__exact=session.pk)
+
+
+def among(sessions: Q, path: str) -> Q:
+    """A condition on rows whose `path` leads to one of these sessions. Where they are few it is their ids: a query is planned
+    better for no sessions, which is the rule, than for any that there might be.
+    """
+    found = ChatSession.objects.filter(sessions).order_by().values("pk")
+    few = list(found.values_list("pk", flat=True)[: FEW + 1])
+    return Q(**{f"{path}__in": few if len(few) <= FEW else found})
 
 
 def named(text: str) -> Q:

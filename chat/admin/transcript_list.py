@@ -91,7 +91,9 @@ class TranscriptList(ReadOnly):
         return TranscriptChangeList
 
     def get_paginator(self, request: HttpRequest, queryset: Any, per_page: int, *args: Any, **kwargs: Any) -> Any:
-        return CappedPaginator(queryset, per_page, most=LONGEST_SEARCH if request.GET.get(SEARCH_VAR) else LONGEST_LIST)
+        if request.GET.get(SEARCH_VAR):
+            return CappedPaginator(queryset, per_page, most=LONGEST_SEARCH, in_order=True)
+        return CappedPaginator(queryset, per_page, most=LONGEST_LIST)
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         text = finding.clean(search_term)

@@ -93,6 +93,12 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddIndex(
+            model_name="event",
+            index=models.Index(
+                condition=models.Q(("tool_name", ""), _negated=True), fields=["run", "tool_name"], name="event_run_tool"
+            ),
+        ),
+        migrations.AddIndex(
             model_name="run",
             index=models.Index(fields=["agent", "created_at"], name="run_agent"),
         ),

@@ -82,6 +82,7 @@ class Event(models.Model):
             models.Index(fields=["created_at", "id"], name="event_created"),
             models.Index(fields=["tool_name", "created_at", "id"], condition=~Q(tool_name=""), name="event_tool"),
             models.Index(fields=["created_at", "id"], condition=Q(step_type="error"), name="event_error"),
+            models.Index(fields=["run", "tool_name"], condition=~Q(tool_name=""), name="event_run_tool"),
         ]
 
     def __str__(self) -> str:

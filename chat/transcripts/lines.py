@@ -151,7 +151,7 @@ _STEP_CHECKS: dict[str, Check] = {
 }
 # Checks of what is in `data` of an event, by its type; and what must be, since pages are made from it.
 DATA: dict[str, tuple[dict[str, Check], frozenset[str]]] = {
-    EventType.MESSAGE: ({}, frozenset()),
+    EventType.MESSAGE: ({"by": values.text()}, frozenset()),
     EventType.RUN_START: ({"model": values.text(), "reason": values.text()}, frozenset({"model"})),
     EventType.STEP: ({name: _STEP_CHECKS[name] for name in events.STEP_DATA}, frozenset()),
     EventType.RUN_END: (
@@ -163,6 +163,7 @@ DATA: dict[str, tuple[dict[str, Check], frozenset[str]]] = {
             "usage": lambda value: _object(value, _USAGE, optional=True),
             "code": values.text(),
             "message": values.text(),
+            "by": values.text(),
         },
         frozenset({"state", "started"}),
     ),
@@ -196,6 +197,7 @@ _FIELDS: dict[str, dict[str, Check]] = {
         "losses": _count,
         "worker": values.text(64),
         "stop_asked_at": values.or_null(values.moment),
+        "stop_asked_by_operator": values.flag,
         "error_code": values.text(32),
         "input_tokens": _count,
         "output_tokens": _count,

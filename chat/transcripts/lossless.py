@@ -67,6 +67,7 @@ def run_values(run: Run) -> dict[str, Any]:
         "losses": run.losses,
         "worker": run.worker,
         "stop_asked_at": moment(run.stop_asked_at),
+        "stop_asked_by_operator": run.stop_asked_by_operator,
         "error_code": run.error_code,
         "input_tokens": run.input_tokens,
         "output_tokens": run.output_tokens,

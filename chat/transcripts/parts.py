@@ -181,6 +181,7 @@ def _as_recorded(run: Run, recorded: QuerySet[Event]) -> None:
     # Of these the log has nothing.
     run.ended_at = run.stop_asked_at = run.lease_until = run.first_token_seconds = None
     run.worker = run.error_code = ""
+    run.stop_asked_by_operator = False
     run.losses = run.reasoning_tokens = 0
 
 

@@ -72,6 +72,7 @@ export class FeedbackView {
     this.#marks.type(this.#run, this.#text.value);
     this.#show(true);
     this.update();
+    this.#form.scrollIntoView({ block: "nearest" });
     this.#text.focus();
   }
 

@@ -91,7 +91,7 @@ export class Marks {
   /** The connection is up and the page has caught up: ask how things stand, and say again what may not have arrived. */
   opened() {
     this.#open = true;
-    this.#send({ type: "marks" });
+    this.#send({ type: "read_marks" });
     this.#flush();
   }
 

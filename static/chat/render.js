@@ -86,6 +86,12 @@ export class Transcript {
     this.#following = false;
   }
 
+  /** Draw a run now, whatever else is to be drawn before it. */
+  drawNow(runId) {
+    const run = this.#state().byId.get(runId);
+    if (run) this.#drawRun(run);
+  }
+
   /** Whether all that was touched is drawn. */
   get isSettled() {
     return this.#dirty.size === 0;

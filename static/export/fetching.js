@@ -1,5 +1,5 @@
 /**
- * Fetches an export part after part. Knows neither page nor network nor store: they are given.
+ * Fetches a file part after part. Knows neither page nor network nor store: they are given.
  *
  * `get(next)` returns `{ blob, next, runs }` (next is null after the last part) or throws: `Refused` where to try again is of no use.
  */

@@ -91,6 +91,8 @@ export class Beside {
       const details = side.querySelector(`[data-panel="${name}"]`);
       new Panel(details, { address: `${this.#address}${name}/${id}/`, label, show, isOver });
     }
+    // They do not bubble.
+    side.addEventListener("toggle", () => element.classList.toggle("is-wide", side.querySelector("details[open]") !== null), true);
     element.append(side);
     this.factsOf(id);
   }

@@ -45,7 +45,7 @@ const page = new Transcript({
   drawn: (run, element) => beside.drawn(run, element),
   isFollowing: false,
 });
-const places = new Places({ page, facts, isLive: () => live, reveal: (run) => beside.reveal(run) });
+const places = new Places({ page, facts, state: () => state, isLive: () => live, reveal: (run) => beside.reveal(run) });
 
 socket.on("received", (frame) => {
   state = apply(state, frame);
@@ -64,7 +64,6 @@ socket.on("handled", (frame) => {
     live = true;
     page.setLive(true);
     workerWait.look();
-    places.look();
   }
   if (live && frame.seq !== undefined) workerWait.look();
 });

@@ -9,17 +9,19 @@ export class Places {
   #page;
   #facts;
   #isLive;
+  #state;
   #reveal;
   #wanted = null; // {seq} or {run}
   #looking = false;
   #runs = document.getElementById("runs");
   #said = document.getElementById("said");
 
-  /** `isLive()` says whether the page has all there is; `reveal(run_id)` shows the steps that a run's user did not see. */
-  constructor({ page, facts, isLive, reveal }) {
+  /** `isLive()` says whether the page has all there is, `state()` is what it has; `reveal(run_id)` shows the steps that a run's user did not see. */
+  constructor({ page, facts, state, isLive, reveal }) {
     this.#page = page;
     this.#facts = facts;
     this.#isLive = isLive;
+    this.#state = state;
     this.#reveal = reveal;
     addEventListener("hashchange", () => this.#read());
     document.addEventListener("click", (event) => {
@@ -45,7 +47,7 @@ export class Places {
 
   /** Go where the address says as soon as that is there; tried with each frame of the screen until then. */
   async look() {
-    if (this.#wanted === null || this.#looking || !this.#isLive()) return;
+    if (this.#wanted === null || this.#looking) return;
     this.#looking = true;
     try {
       await this.#tryOnce(this.#wanted);
@@ -56,11 +58,10 @@ export class Places {
   }
 
   async #tryOnce(wanted) {
-    if (!this.#page.isSettled) return;
     const { seq, run } = wanted;
-    let element = this.#find(seq, run);
+    let element = this.#find(seq, run) ?? this.#draw(seq, run);
     if (!element) {
-      if (!run && !this.#facts.isCurrent) return;
+      if (!this.#isLive() || !this.#page.isSettled || (!run && !this.#facts.isCurrent)) return;
       const step = this.#facts.steps.get(seq);
       if (step && !this.#facts.runs.get(step.run)?.shows) await this.#reveal(step.run);
       element = this.#find(seq, run ?? (step ? undefined : this.#facts.runOf(seq)));
@@ -70,6 +71,16 @@ export class Places {
     this.#wanted = null;
     if (element) this.#show(element);
     else this.#said.textContent = run ? "There is no such run in this session." : `There is no step ${seq} in this session.`;
+  }
+
+  /** What has come and stands far back in the queue of what is to be drawn is drawn first. */
+  #draw(seq, run) {
+    const { runs, byId, seq: through } = this.#state();
+    if (!run && through < seq) return null;
+    const found = run ? byId.get(run) : runs.find(({ steps }) => steps.some((step) => step.seq === seq));
+    if (!found) return null;
+    this.#page.drawNow(found.run_id);
+    return this.#find(seq, run);
   }
 
   #find(seq, run) {
@@ -83,10 +94,15 @@ export class Places {
     element.classList.add("is-target");
     element.tabIndex = -1;
     const block = element.classList.contains("run") ? "start" : "center";
-    const scroll = () => element.classList.contains("is-target") && element.scrollIntoView({ block });
+    const scroll = () => element.scrollIntoView({ block });
     scroll();
     element.focus({ preventScroll: true });
-    // What was out of sight had no height of its own until now.
-    requestAnimationFrame(() => requestAnimationFrame(scroll));
+    // What was out of sight had no height of its own until now, and what is before it may still have to be drawn.
+    const settle = (frames) => {
+      if (!element.classList.contains("is-target")) return;
+      if (frames > 0) requestAnimationFrame(() => settle(this.#page.isSettled && this.#isLive() ? frames - 1 : frames));
+      else if (document.activeElement === element) scroll();
+    };
+    settle(2);
   }
 }

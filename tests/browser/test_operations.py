@@ -7,13 +7,13 @@ from playwright.async_api import expect
 from tests.browser.chat_page import ChatPage, assert_equal_to_database
 from tests.parts.browser import NewPage
 from tests.parts.model_server import Gate, ModelServer, Text
-from tests.parts.site_process import NewSite, User
+from tests.parts.site_process import NewSite
 
 HOSTILE = "<img src=x onerror=alert(1)> soon"
 
 
 async def test_an_operator_stops_and_asks_again_and_the_user_sees_who_it_was(
-    new_page: NewPage, user: User, new_site: NewSite, model_server: ModelServer
+    new_site: NewSite, new_page: NewPage, model_server: ModelServer
 ) -> None:
     """The page renews itself, keeps the focus, and can be paused."""
     site = new_site()
@@ -53,7 +53,7 @@ async def test_an_operator_stops_and_asks_again_and_the_user_sees_who_it_was(
     await assert_equal_to_database(site, chat)
 
 
-async def test_an_announcement_reaches_every_page_at_once_and_later_ones(new_page: NewPage, new_site: NewSite) -> None:
+async def test_an_announcement_reaches_every_page_at_once_and_later_ones(new_site: NewSite, new_page: NewPage) -> None:
     """As text alone; dismissed in one browser it stays in the other; withdrawn it is gone everywhere."""
     site = new_site(servers=1, NOTICE_SECONDS="600")
     one, two = site.new_user(), site.new_user()

@@ -26,7 +26,7 @@ async def answered(inside: InProcessSite, settings: Any, *, session_id: str = "s
 async def marks_of(tab: InProcessTab) -> dict[str, Any]:
     """All that is marked, asked for."""
     seen = len(tab.frames)
-    await tab.send("marks")
+    await tab.send("read_marks")
     frame = await tab.until_frame(lambda frame: frame["type"] == "marks" and frame["data"]["is_all"], seen)
     data: dict[str, Any] = frame["data"]
     return data
@@ -139,7 +139,7 @@ async def test_many_thumbs_are_told_in_several_frames(
     # What was told of each is on its way to this tab, too; a ping is answered after it.
     await tab.until_current()
     seen = len(tab.frames)
-    await tab.send("marks")
+    await tab.send("read_marks")
     await tab.until_current()
     told = [frame["data"] for frame in tab.frames[seen:] if frame["type"] == "marks"]
     assert [(one["is_all"], [each["run_id"] for each in one["feedback"]]) for one in told] == [

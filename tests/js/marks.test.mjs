@@ -47,7 +47,7 @@ test("once the page has caught up it asks how things stand", () => {
   const { marks, sent } = page();
   assert.equal(marks.session.isPrivate, null);
   marks.opened();
-  assert.deepEqual(sent, [{ type: "marks" }]);
+  assert.deepEqual(sent, [{ type: "read_marks" }]);
 });
 
 test("a thumb is shown at once, sent, and saved when the server says so", () => {
@@ -86,7 +86,7 @@ test("what may not have arrived is said again; the latest wish alone", () => {
   marks.closed();
   const before = sent.length;
   marks.opened();
-  assert.deepEqual(sent.slice(before), [{ type: "marks" }, feedback({ thumb: "down", comment: "", client_id: "c-2" })]);
+  assert.deepEqual(sent.slice(before), [{ type: "read_marks" }, feedback({ thumb: "down", comment: "", client_id: "c-2" })]);
   marks.confirm("c-1"); // of the wish before: the later one is not saved by it
   assert.equal(marks.feedback(RUN).status, "saving");
   marks.confirm("c-2");

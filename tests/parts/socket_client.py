@@ -195,15 +195,17 @@ async def open_socket(
     *,
     origin: str | None = None,
     acknowledging: bool = True,
+    place: str = "ws/chat",
     **query: str,
 ) -> Socket:
     """A socket of this user's, or of nobody's where `user` is None; `acknowledging=False` is a client of the first
     table.
 
-    Raises `websockets.exceptions.InvalidStatus` where the server refuses the handshake. `query` goes on the URL.
+    Raises `websockets.exceptions.InvalidStatus` where the server refuses the handshake. `place` stands before the session in the
+    URL, `query` goes behind it.
     """
     headers = {} if user is None else {"Cookie": door.cookie(user)}
-    address = f"{door.origin.replace('http', 'ws', 1)}/ws/chat/{session_id}" + (f"?{urlencode(query)}" if query else "")
+    address = f"{door.origin.replace('http', 'ws', 1)}/{place}/{session_id}" + (f"?{urlencode(query)}" if query else "")
     connection = await connect(
         address,
         origin=origin if origin is not None else door.origin,  # type: ignore[arg-type]  # a NewType of the library's own

@@ -178,7 +178,7 @@ def test_the_page_tells_what_waits_runs_and_fails(operator: User, owner: User) -
     now = timezone.now()
     hour = timedelta(hours=1)
     run_of(owner, RunState.QUEUED, "q", created_at=now - timedelta(minutes=2, seconds=5), tool="hammer", is_error=True)
-    lease = {"worker": "web-1-ab-cd", "lease_until": now + hour}
+    lease: dict[str, Any] = {"worker": "web-1-ab-cd", "lease_until": now + hour}
     run_of(owner, RunState.RUNNING, "a", attempt=2, losses=1, tool="hammer", **lease)
     lease = {"worker": "gone-1-ab-cd", "lease_until": now - timedelta(minutes=3)}
     run_of(owner, RunState.RUNNING, "d", tool="hammer", **lease)
@@ -238,7 +238,7 @@ def test_the_page_asks_the_database_as_often_for_many_rows_as_for_one(operator: 
 
 def test_hostile_names_are_never_markup(operator: User) -> None:
     somebody = User.objects.create(username=HOSTILE[:140])
-    named = {"model": HOSTILE[:120], "agent": "<b>", "worker": HOSTILE[:60], "error_code": "<i>x</i>"}
+    named: dict[str, Any] = {"model": HOSTILE[:120], "agent": "<b>", "worker": HOSTILE[:60], "error_code": "<i>x</i>"}
     for state in (RunState.FAILED, RunState.RUNNING, RunState.QUEUED):
         run_of(somebody, state, f"s-{state}", tool=HOSTILE, **named)
     run_of(somebody, RunState.FAILED, "lost", **{**named, "error_code": "lost"})

@@ -85,11 +85,12 @@ def test_events_are_found_by_the_id_of_their_run_or_session(admin_client: Client
 
 
 @pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("bound", ["MANY", "ENOUGH"])
 def test_a_search_for_what_is_nearly_everywhere_finds_it(
-    name: str, admin_client: Client, owner: User, monkeypatch: pytest.MonkeyPatch
+    name: str, bound: str, admin_client: Client, owner: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More events than are looked up first: those that have the words are found one by one, with the same outcome."""
-    monkeypatch.setattr("chat.finding.MANY", 3)
+    monkeypatch.setattr(f"chat.finding.{bound}", 3)
     for number in range(6):
         session = make_session(owner, f"s{number}", text="hay")
         step(session, "everywhere and more" if number else "nowhere")

@@ -1,4 +1,7 @@
-"""What each format makes of hostile text: no cell is a formula, no fence is left, no markup is anybody's but ours."""
+"""What each format makes of hostile text: no cell is a formula, no fence is left, no markup is anybody's but ours.
+
+One file, since all formats are tried on the same rows.
+"""
 
 from __future__ import annotations
 
@@ -131,9 +134,6 @@ def test_a_spreadsheet_knows_the_encoding_and_there_is_one_row_for_each_step() -
     Variety(1).fill(4)
     content = written("csv")
     assert content.startswith(b'\xef\xbb\xbf"session",')
-    assert content.count(b"\xef\xbb\xbf") == 1 + sum("\ufeff" in text for text in []) + content[3:].count(
-        b"\xef\xbb\xbf"
-    )
     assert len(table(content)) == Event.objects.filter(type=EventType.STEP).count()
 
 
