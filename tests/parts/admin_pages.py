@@ -210,7 +210,7 @@ def answers(visitor: User) -> list[tuple[str, str, dict[str, Any]]]:
     save = reverse("admin:chat_savedfilter_save")
     erase = reverse("admin:auth_user_erase", args=[_hostile_user().pk])
     take_out = {"action": "take_out", "_selected_action": runs[:1], "select_across": "1", "index": "0"}
-    said = [
+    said: list[tuple[str, str, dict[str, Any]]] = [
         (found, save, {"name": HOSTILE, "model": "run", "query": f"q={HOSTILE}"}),
         (found, save, {"name": "", "model": "run", "query": HOSTILE}),
         (found, found, take_out),

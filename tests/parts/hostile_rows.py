@@ -28,7 +28,7 @@ from chat import events, runs
 from chat.models import ChatSession, Event, Run, RunState
 from chat.transcripts.forms import FORMS
 from tests.parts import admin_pages
-from tests.parts.planting import Planting, takes_text
+from tests.parts.planting import Planting, takes_text, target_of
 from tests.parts.trap import CORPUS, PROBE
 
 TOGETHER = 4  # so many vectors in a text that has room for them
@@ -117,11 +117,11 @@ class Hostile(Planting):
         """So many rows that the whole corpus has been in each column."""
         columns = [field for field in model._meta.concrete_fields if takes_text(field)]
         has_narrow = any(field.max_length is not None and field.max_length < ROOM for field in columns)
-        more = self._more.get(model._meta.label, lambda number: {})
+        more = self._more.get(model._meta.label)
         relations = [field for field in model._meta.concrete_fields if isinstance(field, ForeignKey)]
         for number in range(len(CORPUS) if has_narrow else -(-len(CORPUS) // TOGETHER)):
-            given = {field.name: self.one(field.related_model) for field in relations if field.related_model != model}
-            self.row(model, **given | more(number))
+            given = {field.name: self.one(target_of(field)) for field in relations if target_of(field) != model}
+            self.row(model, **given | (more(number) if more else {}))
 
     def log(self, row: Model) -> None:
         """What the admin's log says of the row: as a sentence and in Django's own structure."""

@@ -44,7 +44,7 @@ class Planting:
             if field.name in given or (isinstance(field, ForeignKey) and field.null):
                 continue
             if isinstance(field, ForeignKey):
-                values[field.name] = self.one(field.related_model)
+                values[field.name] = self.one(target_of(field))
             elif isinstance(field, JSONField):
                 values[field.name] = self.json(field)
             elif takes_text(field):
@@ -62,11 +62,20 @@ def takes_text(field: Any) -> bool:
     return field.get_internal_type() in ("CharField", "TextField") and not field.choices
 
 
+def target_of(field: ForeignKey[Any, Any]) -> type[Model]:
+    """The model that a relation leads to."""
+    target = field.remote_field.model
+    assert not isinstance(target, str)
+    return target
+
+
 def relations(model: type[Model], silent: Container[str]) -> Iterator[str]:
     """The relations of the model that lead to another one, but for those to models that are `silent`."""
     for field in model._meta.concrete_fields:
-        is_relation = isinstance(field, ForeignKey) and field.related_model is not model
-        if is_relation and field.related_model._meta.label not in silent:
+        if not isinstance(field, ForeignKey):
+            continue
+        target = target_of(field)
+        if target is not model and target._meta.label not in silent:
             yield field.name
 
 
