@@ -40,7 +40,7 @@ class Events(models.QuerySet["Event"]):
 
 class Event(models.Model):
     """A recorded fact. Written by `chat.events.append`, or taken in with its session by `chat.transcripts.taking_in`; never
-    updated, deleted only with its session: neither the queries nor the database (triggers of migration 0008) let anybody do
+    updated, deleted only with its session: neither the queries nor the database (triggers of migration 0006) let anybody do
     otherwise.
 
 

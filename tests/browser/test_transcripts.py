@@ -57,6 +57,22 @@ async def test_the_admin_shows_what_the_user_saw(
         await expect(read.page.get_by_role("button", name=name)).to_have_count(0)
 
 
+async def test_the_admins_own_theme_has_the_last_word(
+    new_page: NewPage, user: User, admin: User, site: Site, model_server: ModelServer
+) -> None:
+    """Steps are dark where the reader chose the admin's dark theme on a light system, and the other way around."""
+    chat = await ask(new_page, user, model_server, [Text("Yes.")])
+    colours = {}
+    for system, theme in (("light", "auto"), ("light", "dark"), ("dark", "auto"), ("dark", "light")):
+        page = await new_page(admin, color_scheme=system)
+        await page.add_init_script(f"localStorage.setItem('theme', {theme!r})")
+        read = await TranscriptPage(page, site, chat.session_id).open()
+        card = read.reader.steps("final_answer")
+        colours[system, theme] = await card.evaluate("(card) => getComputedStyle(card).backgroundColor")
+    assert colours["light", "auto"] == colours["dark", "light"] == "rgb(232, 245, 233)"
+    assert colours["dark", "auto"] == colours["light", "dark"] == "rgb(21, 48, 26)"
+
+
 async def test_a_running_session_goes_on(
     new_page: NewPage, user: User, admin: User, site: Site, model_server: ModelServer
 ) -> None:

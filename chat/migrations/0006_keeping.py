@@ -48,7 +48,7 @@ def drop_triggers(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("chat", "0007_rollups")]
+    dependencies = [("chat", "0005_rollups")]
 
     operations = [
         migrations.CreateModel(
