@@ -30,12 +30,12 @@ async def test_a_failover_in_mid_stream(
         run_id = await first.say(f"script:{name}")
         await asyncio.gather(until_text(first, run_id, 20), until_text(second, run_id, 20))
         old = sentinel.primary
-        # Of each process the groups of the session and of its user; of one the driver's.
+        # Of each process the groups of the session, of its user and of everyone; of one the driver's.
         listeners = old.listeners()
-        assert listeners == 5
+        assert listeners == 7
         old.kill() if fault == "killed" else old.pause()
         new = await asyncio.to_thread(sentinel.wait_for_failover, old)
-        await asyncio.to_thread(new.wait_for_listeners, 4)
+        await asyncio.to_thread(new.wait_for_listeners, 6)
         if fault == "hung":
             old.resume()
         await asyncio.gather(first.until_ended(run_id), second.until_ended(run_id))

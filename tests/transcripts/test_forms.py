@@ -246,7 +246,8 @@ def test_a_run_without_an_answer_is_in_no_data_set(form: str, state: RunState) -
     ended_at = None if state == RunState.QUEUED else timezone.now()
     Run.objects.filter(session=session).update(state=state, ended_at=ended_at)
     if state == RunState.QUEUED:
-        Event.objects.filter(type=EventType.RUN_END).delete()
+        # Beside the back of what keeps events from being deleted.
+        Event.objects.filter(type=EventType.RUN_END)._raw_delete("default")
     assert written(form) == b""
 
 
