@@ -37,12 +37,10 @@ class RunAdmin(Operated, TranscriptList):
         "agent",
         "model",
         "duration",
-        "first_token",
         "tokens",
         "cost_in_dollars",
         "tool_error_count",
         "feedback_given",
-        "event_list",
         "created",
     ]
     list_filter = [
@@ -61,7 +59,7 @@ class RunAdmin(Operated, TranscriptList):
         of_runs.private_filter("session__is_private"),
     ]
     list_select_related = ["session__owner", "feedback"]
-    sortable_by = ["duration", "first_token", "tokens", "cost_in_dollars", "created"]
+    sortable_by = ["duration", "tokens", "cost_in_dollars", "created"]
     search_help_text = "Runs with a step or message that has all words, or of such a session or user; the id of a run."
     readonly_fields = ["events"]
 
@@ -109,10 +107,6 @@ class RunAdmin(Operated, TranscriptList):
     def duration(self, run: Run) -> str:
         return span(run.ended_at - run.started_at if run.ended_at and run.started_at else None)
 
-    @admin.display(description="first token", ordering=F("first_token_seconds").asc(nulls_first=True))
-    def first_token(self, run: Run) -> str:
-        return span(run.first_token_seconds)
-
     @admin.display(ordering=of_runs.TOKENS.asc(nulls_first=True))
     def tokens(self, run: Run) -> str:
         return count(run.input_tokens + run.output_tokens)
@@ -132,10 +126,6 @@ class RunAdmin(Operated, TranscriptList):
     @admin.display(description="session")
     def in_session(self, run: Run) -> str:
         return session_link(run.session, run.seq)
-
-    @admin.display(description="steps")
-    def event_list(self, run: Run) -> str:
-        return list_link(Event, "Steps", run__id__exact=run.pk)
 
     @admin.display
     def events(self, run: Run) -> str:

@@ -172,7 +172,7 @@ async def test_everything_has_a_name_and_news_is_told(page: Page, model_server: 
         ("link", "New session"),
     ):
         await expect(page.get_by_role(role, name=name)).to_be_visible()  # type: ignore[arg-type]  # a literal for each
-    await expect(page.get_by_role("status")).to_have_text("Connected")
+    await expect(page.get_by_role("status").filter(has_text="Connected")).to_have_text("Connected")
     await expect(page.get_by_role("heading", level=1)).to_have_count(1)
     nameless = await page.evaluate(
         """() => [...document.querySelectorAll("button, a[href], input, select, textarea, summary")]

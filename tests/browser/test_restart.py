@@ -133,7 +133,7 @@ async def test_a_tool_whose_outcome_is_unknown(page: Page, site: Site) -> None:
     told = "The call of send_mail may be taken as done. Go on."
     assert said(site, chat) == ["Write to Ada.", told, "Write to Ada."]
     for number in (2, 3):
-        await expect(chat.run(number).get_by_role("button")).to_have_count(0)
+        await expect(chat.run(number).locator(".run-end").get_by_role("button")).to_have_count(0)
     await assert_equal_to_database(site, chat)
 
 

@@ -125,7 +125,8 @@ async def test_jumps_to_the_failed_the_slowest_and_the_dearest_step(
         await read.expect_at(seq)
         assert read.page.url.endswith(f"#step-{seq}")
     await read.page.go_back()
-    await read.expect_at(slowest)
+    # The same step twice is one place.
+    await read.expect_at(slowest if slowest != dearest else failed[0])
 
 
 async def test_a_link_to_a_step_of_a_long_session(
