@@ -41,6 +41,7 @@ class RunAdmin(Operated, TranscriptList):
         "cost_in_dollars",
         "tool_error_count",
         "feedback_given",
+        "event_list",
         "created",
     ]
     list_filter = [
@@ -126,6 +127,10 @@ class RunAdmin(Operated, TranscriptList):
     @admin.display(description="session")
     def in_session(self, run: Run) -> str:
         return session_link(run.session, run.seq)
+
+    @admin.display(description="steps")
+    def event_list(self, run: Run) -> str:
+        return list_link(Event, "Steps", run__id__exact=run.pk)
 
     @admin.display
     def events(self, run: Run) -> str:
