@@ -98,7 +98,10 @@ def claim(session_id: int, *, worker: str, model: str, run_id: str | None = None
     """Start the session's next queued run, for this worker; None where none waits or one is active, or where another run than
     the named one is next.
     """
-    session = events.lock(session_id)
+    try:
+        session = events.lock(session_id)
+    except ChatSession.DoesNotExist:
+        return None  # Deleted, a moment after somebody saw that a message waits.
     runs = Run.objects.filter(session=session)
     if runs.filter(state__in=ACTIVE).exists():
         return None

@@ -296,11 +296,18 @@ class Shard:
                 future.set_result(False)
         if pool is not None:
             for connection in [*pool._available_connections, *pool._in_use_connections]:
-                # Not waiting for the other end to agree: it may hang.
-                await connection.disconnect(nowait=True)
+                await _give_up(connection)
             if isinstance(pool, SentinelConnectionPool):
                 for sentinel in pool.sentinel_manager.sentinels:
                     await sentinel.aclose()
+
+
+async def _give_up(connection: Any) -> None:
+    """Close it without waiting for the other end to agree, which may hang: TLS would, even where redis-py does not."""
+    writer = getattr(connection, "_writer", None)
+    await connection.disconnect(nowait=True)
+    if writer is not None:
+        writer.transport.abort()
 
 
 def _explained(error: Exception) -> str:

@@ -151,7 +151,7 @@ def _cases(viewer: User) -> Iterator[Case]:
         "private": {"private": "yes"},
     }
     sorted_by = {
-        "runs": ("duration", "first_token", "tokens", "cost_in_dollars"),
+        "runs": ("duration", "tokens", "cost_in_dollars"),
         "events": ("duration_in_seconds", "tokens", "cost_in_dollars"),
     }
     own = {
