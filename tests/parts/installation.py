@@ -27,8 +27,8 @@ from django.contrib.auth.models import User
 from reasoning_site.installation import prepare
 prepare(print)
 password = make_password({PASSWORD!r})
-people = [("member", 200, {{}}), ("staff", 10, {{"is_staff": True}})]
-people.append(("admin", 10, {{"is_staff": True, "is_superuser": True}}))
+people = [("member", 200, {{}}), ("staff", 40, {{"is_staff": True}})]
+people.append(("admin", 60, {{"is_staff": True, "is_superuser": True}}))
 User.objects.bulk_create(
     User(username=f"{{kind}}-{{number}}", email=f"{{kind}}-{{number}}@example.com", password=password, **more)
     for kind, count, more in people for number in range(1, count + 1)
