@@ -76,8 +76,10 @@ async def test_what_does_not_end_is_cut_after_the_time_for_it(new_site: NewSite,
     in_flight, to_it = await asked_for_readiness(server)
     assert await asyncio.to_thread(server.term) == 0
     own_redis.resume()
-    assert await in_flight.read() == b""
+    answer = await in_flight.read()
     to_it.close()
+    # What is cut may still get out that it was: never that the server is ready.
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 503")
     assert "Ending with 1 requests and sockets under way" in server.output()
 
 
@@ -94,6 +96,7 @@ async def test_the_second_signal_does_not_wait(new_site: NewSite, own_redis: Red
         assert await asyncio.to_thread(server._child.process.wait, 1) == -signal.SIGINT
         own_redis.resume()
         to_it.close()
+        await asyncio.sleep(0)
 
 
 async def test_a_silent_peer_is_not_waited_for(new_site: NewSite) -> None:
