@@ -13,6 +13,7 @@ export class Facts {
   #through = 0;
   #wanted = 0;
   #asking = false;
+  #isMarked = false; // since the last question
   #timer = null;
   #generation = 0;
 
@@ -42,7 +43,8 @@ export class Facts {
       Object.assign(this.runs.get(run_id), { thumb: { up: 1, down: -1 }[thumb] ?? 0, comment });
     }
     this.#changed(told.map(({ run_id }) => run_id));
-    // The header counts them.
+    // The header counts them; an answer that is on its way may not have.
+    this.#isMarked = true;
     if (!this.#asking && this.#timer === null) this.#ask();
   }
 
@@ -68,6 +70,7 @@ export class Facts {
 
   async #ask() {
     this.#asking = true;
+    this.#isMarked = false;
     const generation = this.#generation;
     try {
       const page = await fetchPage(this.#address, this.#through);
@@ -76,6 +79,8 @@ export class Facts {
       this.#failed(error.message);
     } finally {
       this.#asking = false;
+      // Where more is to come, the next question is on its way already.
+      if (this.#isMarked && this.isCurrent) this.#ask();
     }
   }
 
