@@ -26,6 +26,7 @@ from chat import (
     group,
     log_context,
     logins,
+    looks,
     marks,
     metrics,
     protocol,
@@ -51,6 +52,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     place: entry.Entry | None = None
     is_open = left = joined = False
     unanswered: protocol.Resume | None = None  # asked for while the database was away
+    standing: logins.Standing | None = None
     told_marks: list[str] | None = None  # what was last said of marks that the group may have lost
     session: ChatSession
     user: AbstractBaseUser
@@ -261,12 +263,15 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
     async def _look(self) -> int | None:
         """Look in one go whether the login stands and whether there is news; the session's head, or None once it is closed."""
         self.asked_at = asyncio.get_running_loop().time()
-        is_signed_in, head = await query(entry.look, self.login, self.session.pk)
-        if not is_signed_in:
+        seen = await looks.current().look(looks.Asked(self.login, self.session.pk, self.standing))
+        self.standing = seen.standing
+        if seen.standing is None:
             await self._login_has_ended()
             return None
-        await self.feed.heal(head=head)
-        return max(head, self.feed.cursor)
+        if seen.head is None:
+            raise ChatSession.DoesNotExist
+        await self.feed.heal(head=seen.head)
+        return max(seen.head, self.feed.cursor)
 
     def _has_reason_to_ask(self) -> bool:
         if self.feed.is_waiting_for_an_end or self.feed.is_overdue():

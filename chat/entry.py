@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from django.contrib.auth.base_user import AbstractBaseUser
 
 from agents import registry
-from chat import access, events, logins, processes, protocol, quotas
+from chat import access, logins, processes, protocol, quotas
 from chat.database import query, write
 from chat.models import ChatSession
 from chat.protocol import Close, Code, Refused
@@ -73,13 +73,3 @@ async def enter(*, login: str, public_id: str, agent: str) -> Entry:
             raise TurnedAway(Close.NOT_FOUND) from None
         raise
     return Entry(user=user, session=session, socket_id=socket_id)
-
-
-def look(login: str, session_id: int) -> tuple[bool, int]:
-    """Whether somebody is still signed in under a login, and the session's head: what a socket asks with every heartbeat.
-
-    Raises `ChatSession.DoesNotExist` where it was deleted under somebody who is.
-    """
-    if logins.user_of(login) is None:
-        return False, 0
-    return True, events.head_of(session_id)[0]

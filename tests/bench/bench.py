@@ -14,7 +14,7 @@ from tests.bench import places
 from tests.bench.assistant import Assistant
 from tests.bench.bare import BareServer
 from tests.bench.clients import Clients
-from tests.bench.loads import Cost, IdleSockets, Load, put, think
+from tests.bench.loads import Cost, IdleSockets, Load, put, put_beside_agent, think
 from tests.bench.model import BenchModel, environment
 from tests.bench.places import Place
 from tests.bench.report import Found, Scale, table_of
@@ -52,11 +52,15 @@ class Bench:
         """The same load everywhere by turns: ratios are of what was measured within the same half minute."""
         load = self._scale.live
         for number in range(self._scale.rounds):
-            for place in (*sites, bare, silent):
-                self.found.live.setdefault(place.name, []).append(self._put(load, place, check=place is not silent))
+            for place in sites:
+                self.found.live.setdefault(place.name, []).append(self._put(load, place))
             for place in sites:
                 thinkers = self._hands.thinkers[: place.drivers()]
-                self.found.agent.setdefault(place.name, []).append(think(load, thinkers, is_bare=False))
+                sending, thinking = put_beside_agent(load, bare, self._hands.clients, thinkers)
+                self.found.checked.setdefault(bare.name, []).append(sending)
+                self.found.bare.setdefault(place.name, []).append(sending)
+                self.found.agent.setdefault(place.name, []).append(thinking)
+            self.found.silent.append(put(load, silent, self._hands.clients))
             self.found.client.append(think(load, self._hands.thinkers[:1], is_bare=True))
             say(f"  round {number + 1}: {self._costs(number)}")
 
@@ -81,15 +85,15 @@ class Bench:
         self.found.floods[place.name, servers] = cost = self._put(self._scale.flood, place)
         say(f"  {place.name}: {cost.rate:,.0f} tokens a second with {servers} of each")
 
-    def _put(self, load: Load, place: Place, *, check: bool = True) -> Cost:
+    def _put(self, load: Load, place: Place) -> Cost:
         cost = put(load, place, self._hands.clients)
-        if check:
-            self.found.checked.setdefault(place.name, []).append(cost)
+        self.found.checked.setdefault(place.name, []).append(cost)
         return cost
 
     def _costs(self, number: int) -> str:
         said = {name: costs[number].ours for name, costs in self.found.live.items()}
         said |= {f"agent of {name}": costs[number].ours for name, costs in self.found.agent.items()}
+        said |= {f"bare beside it of {name}": costs[number].ours for name, costs in self.found.bare.items()}
         said["model client"] = self.found.client[number].ours
         return ", ".join(f"{name} {cost:.0f}" for name, cost in said.items()) + " µs a token"
 

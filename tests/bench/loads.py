@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tests.bench.assistant import Assistant
 from tests.bench.meter import Meter, resident_bytes
 from tests.bench.places import Place
 from tests.bench.tokens import Reading, percentile
+
+T = TypeVar("T")
 
 # The name under which our own processes are metered.
 OURS = "ours"
@@ -78,12 +81,28 @@ def think(load: Load, thinkers: Sequence[Assistant], *, is_bare: bool) -> Cost:
     """The same answers, thought by an agent, or given by the model's client alone, and shown to nobody; shared by so many
     processes, as the fewer runs one has, the dearer each is.
     """
+    return _think_beside(load, thinkers, lambda: None, is_bare=is_bare)[0]
+
+
+def put_beside_agent(load: Load, place: Place, clients: Assistant, thinkers: Sequence[Assistant]) -> tuple[Cost, Cost]:
+    """The load on a place that thinks nothing, and at the same time the agent, shown to nobody: what each of the two costs.
+
+    Beside each other, as they are within a site: alone on the machine, both would find its caches free and be cheaper.
+    """
+    thinking, sending = _think_beside(load, thinkers, lambda: put(load, place, clients), is_bare=False)
+    return sending, thinking
+
+
+def _think_beside(
+    load: Load, thinkers: Sequence[Assistant], beside: Callable[[], T], *, is_bare: bool
+) -> tuple[Cost, T]:
     runs = load.tabs // len(thinkers)
     with Meter({OURS: [one.pid for one in thinkers]}) as meter:
         for one in thinkers:
             one.begin("think", runs=runs, count=load.count, rate=load.rate, spread=load.spread, is_bare=is_bare)
+        done = beside()
         readings = [reading for one in thinkers for reading in one.result()]
-    return _cost([readings], meter)
+    return _cost([readings], meter), done
 
 
 class Overloaded(Exception):

@@ -28,7 +28,7 @@ class Scale:
 
 
 FULL = Scale(
-    rounds=3,
+    rounds=5,
     warm_up=Load(tabs=8, count=100, rate=50),
     live=Load(tabs=50, count=400, rate=50, spread=2.0),
     short=Load(tabs=2, count=1_000, rate=1_000, batches=6),
@@ -41,10 +41,14 @@ FULL = Scale(
 
 @dataclass(slots=True)
 class Found:
-    """Everything that was measured, by place; what is measured in rounds, in their order."""
+    """Everything that was measured, by place; what is measured in rounds, in their order. `bare` is the bare consumer beside
+    the agent as each place has it.
+    """
 
     live: dict[str, list[Cost]] = field(default_factory=dict)
     agent: dict[str, list[Cost]] = field(default_factory=dict)
+    bare: dict[str, list[Cost]] = field(default_factory=dict)
+    silent: list[Cost] = field(default_factory=list)
     client: list[Cost] = field(default_factory=list)
     idle: dict[str, Idle] = field(default_factory=dict)
     lengths: dict[tuple[str, str, str], Cost] = field(default_factory=dict)
@@ -58,7 +62,6 @@ class Found:
 
 
 BARE = "bare"
-SILENT = "bare/silent"
 LENGTHS = ("short", "long")
 BESIDE = ("one", "many")
 
@@ -81,8 +84,6 @@ def table_of(found: Found, scale: Scale) -> Table:
 
 
 def _add_cost(table: Table, found: Found) -> None:
-    bare, silent, agent, client = found.live[BARE], found.live[SILENT], found.agent, found.client
-
     def everywhere(costs: Sequence[Cost]) -> dict[str, float]:
         return dict.fromkeys(found.sites, _middle(cost.ours for cost in costs))
 
@@ -92,17 +93,18 @@ def _add_cost(table: Table, found: Found) -> None:
     def of_rounds(value: Callable[[Cost, Cost, Cost], float]) -> dict[str, float]:
         """The median over the rounds of what is made of ours, the agent's and the bare consumer's."""
         return {
-            place: _middle(value(*costs) for costs in zip(found.live[place], agent[place], bare, strict=True))
+            place: _middle(
+                value(*costs) for costs in zip(found.live[place], found.agent[place], found.bare[place], strict=True)
+            )
             for place in found.sites
         }
 
     table.add("processor time a token", of_live(lambda cost: cost.ours), "µs")
-    agents = {place: _middle(cost.ours for cost in costs) for place, costs in agent.items()}
-    table.add("  the agent alone, in as many processes", agents, "µs")
-    table.add("    its model client alone", everywhere(client), "µs")
+    table.add("  the agent, in as many processes", of_rounds(lambda _, thinking, __: thinking.ours), "µs")
+    table.add("    its model client alone", everywhere(found.client), "µs")
     table.add("  without the agent", of_rounds(lambda ours, thinking, _: ours.ours - thinking.ours), "µs")
-    table.add("  the bare consumer", everywhere(bare), "µs")
-    table.add("    its pacing alone", everywhere(silent), "µs")
+    table.add("  the bare consumer, beside that agent", of_rounds(lambda _, __, sending: sending.ours), "µs")
+    table.add("    its pacing alone", everywhere(found.silent), "µs")
     table.add(
         "without the agent, to the bare consumer",
         of_rounds(lambda ours, thinking, sending: (ours.ours - thinking.ours) / sending.ours),
@@ -130,11 +132,11 @@ def _add_delays(table: Table, found: Found) -> None:
     def of_live(value: Callable[[Cost], float]) -> dict[str, float]:
         return {place: _middle(map(value, found.live[place])) for place in found.sites}
 
-    bare = _middle(cost.delay(0.99) for cost in found.live[BARE])
+    bare = {place: _middle(cost.delay(0.99) for cost in found.bare[place]) for place in found.sites}
     table.add("from token to socket, p50", of_live(lambda cost: cost.delay(0.5)), "ms")
     table.add("from token to socket, p99", of_live(lambda cost: cost.delay(0.99)), "ms", target=at_most(150, " ms"))
     table.add("  with the beginnings and ends of answers", of_live(lambda cost: cost.delay_of_all(0.99)), "ms")
-    table.add("  the bare consumer, p99", dict.fromkeys(found.sites, bare), "ms")
+    table.add("  the bare consumer, p99", bare, "ms")
 
 
 def _add_counts(table: Table, found: Found) -> None:

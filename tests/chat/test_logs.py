@@ -16,7 +16,7 @@ from django.db import OperationalError
 from langchain_core.tools import tool
 
 from agents.tools import TOOLS
-from chat import events, log_context
+from chat import events, log_context, logins
 from reasoning_site.log_lines import FRAMES, About, JsonLines, anatomy
 from tests.parts.in_process import InProcessSite
 from tests.parts.scripted_model import Call, ScriptedModel, Think
@@ -135,11 +135,11 @@ async def test_a_line_of_a_socket_says_its_session(
         logging.getLogger("chat.anything").info("on a thread that works for it")
         raise OperationalError(CANARY)
 
-    monkeypatch.setattr(events, "head_of", away)
+    monkeypatch.setattr(logins, "user_of", away)
     for tab in tabs:
         seen = len(tab.frames)
-        await tab.send("ping")
-        await tab.until_frame("pong", seen)
+        await tab.send("interrupt")
+        await tab.until_frame("error", seen)
     for logger in ("chat.consumers", "chat.anything"):
         assert [line["session"] for line in log.of(logger)] == ["s-1", "s-2"]
         assert all("run" not in line for line in log.of(logger))
