@@ -131,6 +131,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         """Who is there, and the session that is asked for, set to the agent if one is named. Raises `entry.TurnedAway`."""
         public_id = self.scope["url_route"]["kwargs"]["session_id"]
         self.place = await entry.enter(login=self.login, public_id=public_id, agent=agent)
+        self.standing = self.place.standing
         return self.place.user, self.place.session
 
     async def _join(self) -> bool:

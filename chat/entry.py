@@ -30,6 +30,7 @@ class Entry:
     """Somebody who may stay. The socket counts as open until `leave`."""
 
     user: AbstractBaseUser
+    standing: logins.Standing
     session: ChatSession
     socket_id: uuid.UUID
 
@@ -55,9 +56,10 @@ async def enter(*, login: str, public_id: str, agent: str) -> Entry:
 
     Raises `TurnedAway`.
     """
-    user = await query(logins.user_of, login) if login else None
-    if user is None:
+    accepted = await query(logins.accept, login) if login else None
+    if accepted is None:
         raise TurnedAway(Close.SIGNED_OUT)
+    user, standing = accepted
     try:
         count = partial(quotas.open_socket, user_id=user.pk)
         socket_id = await processes.current().open_socket(user.pk, count)
@@ -72,4 +74,4 @@ async def enter(*, login: str, public_id: str, agent: str) -> Entry:
         if isinstance(error, access.NotYours):
             raise TurnedAway(Close.NOT_FOUND) from None
         raise
-    return Entry(user=user, session=session, socket_id=socket_id)
+    return Entry(user=user, standing=standing, session=session, socket_id=socket_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
@@ -44,13 +44,20 @@ class Standing:
         return data is not None and (data, password) == (self.data, self.password)
 
 
+def accept(session_key: str) -> tuple[AbstractBaseUser, Standing] | None:
+    """The user who is signed in under a login session, as `user_of`, and what they were accepted by."""
+    # Read before Django does: should it change in between, it is found changed with the next look.
+    data = _sessions([session_key]).get(session_key)
+    user = user_of(session_key)
+    return None if user is None else (user, Standing(user.pk, data, user.password))
+
+
 def standing(known: Mapping[str, Standing | None]) -> dict[str, Standing | None]:
     """Which of these login sessions stand, given what each was last accepted by: in two queries where nothing has changed.
 
     Whatever has changed, Django is asked about.
     """
-    sessions = Session.objects.filter(session_key__in=known, expire_date__gt=timezone.now())
-    data = dict(sessions.values_list("session_key", "session_data"))
+    data = _sessions(known)
     users = get_user_model().objects.filter(pk__in={one.user_id for one in known.values() if one}, is_active=True)
     passwords = dict(users.values_list("pk", "password"))
     found: dict[str, Standing | None] = {}
@@ -58,10 +65,15 @@ def standing(known: Mapping[str, Standing | None]) -> dict[str, Standing | None]
         if before is not None and before.is_as(data.get(key), passwords.get(before.user_id)):
             found[key] = before
             continue
-        user = user_of(key)
-        # The data is older than the answer: should it have changed in between, it is found changed with the next look.
-        found[key] = None if user is None else Standing(user.pk, data.get(key), user.password)
+        accepted = accept(key)
+        found[key] = None if accepted is None else accepted[1]
     return found
+
+
+def _sessions(keys: Iterable[str]) -> dict[str, str]:
+    """The data of those login sessions that there are."""
+    sessions = Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
+    return dict(sessions.values_list("session_key", "session_data"))
 
 
 def is_active(user_id: int) -> bool:
