@@ -92,8 +92,9 @@ def take_over(run_id: str, *, attempt: int, worker: str, mine_alone: str | None 
     ending = _only_ending(run, steps)
     if ending is None:
         return runs.begin_attempt(run, worker=worker, steps=steps, reason=reason)
-    run.attempt += 1
-    run.save(update_fields=["attempt"])
+    if reason != "taken_over":  # With that the attempt has begun already.
+        run.attempt += 1
+        run.save(update_fields=["attempt"])
     return Ended(session_id=run.session_id, recorded=ending())
 
 

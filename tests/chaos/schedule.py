@@ -9,7 +9,7 @@ from typing import Literal
 from tests.chaos import client_faults, clock_faults, ground_faults, lossy, worker_faults
 from tests.chaos.outcome import Fault
 
-Lane = Literal["workers", "frozen workers", "ground", "clients"]
+Lane = Literal["workers", "frozen workers", "operators", "ground", "clients"]
 DAY = 86_400
 
 
@@ -41,6 +41,10 @@ def kinds(*, frozen_seconds: float) -> list[Kind]:
         ),
         *(
             Kind(f"worker stopped and continued {name}", "workers", 3, worker_faults.stopped(moment))
+            for name, moment in worker_faults.MOMENTS.items()
+        ),
+        *(
+            Kind(f"run taken over by an operator {name}", "operators", 2, worker_faults.taken_over(moment))
             for name, moment in worker_faults.MOMENTS.items()
         ),
         Kind("web server killed", "ground", 6, ground_faults.web_killed),

@@ -1,4 +1,6 @@
-"""Faults of workers, each at an exact moment of a run: killed, or stopped for longer than its lease and continued."""
+"""Faults of workers, each at an exact moment of a run: killed, or stopped for longer than its lease and continued; and what looks
+like one to the run, an operator who takes it from a worker that lives.
+"""
 
 from __future__ import annotations
 
@@ -139,6 +141,24 @@ def stopped(moment: Moment) -> Fault:
                     await asyncio.sleep(chance.choice((0.0, 1.0)) / world.haste)
                 finally:
                     victim.worker.resume()
+        return Outcome(await _fate(victim), seconds)
+
+    return fault
+
+
+def taken_over(moment: Moment) -> Fault:
+    """By an operator, in the admin: the worker lives, and must write nothing more."""
+
+    async def fault(world: World, chance: random.Random) -> Outcome:
+        async with _victim(world, chance, moment) as victim:
+            began = time.monotonic()
+            async with world.felt():
+                # The end of a run, held on its way, holds its session: nobody takes it over before it is let go.
+                if moment is before_the_ending:
+                    victim.let_go()
+                await world.take_over(victim.run_id)
+                victim.let_go()
+                seconds = await _goes_on(victim, began)
         return Outcome(await _fate(victim), seconds)
 
     return fault

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 import psycopg
 
 from tests.chaos import ledger, lossy
@@ -26,6 +27,7 @@ from tests.chaos.tab import Left, LoggedTab
 from tests.parts.child import DiedEarly
 from tests.parts.installation import User
 from tests.parts.model_server import ModelServer
+from tests.parts.operator import Operator
 from tests.parts.server import Process, Worker
 from tests.parts.socket_client import Door
 from tests.parts.stack import Stack
@@ -65,6 +67,7 @@ class World:
         self.redis_free = asyncio.Lock()
         self.postgres_free = asyncio.Lock()
         self.lossy_door: lossy.LossyDoor | None = None
+        self._operator: Operator | None = None
         self._turns = itertools.count()
         self._users: itertools.cycle[User] = itertools.cycle(())
         self._restarting: set[asyncio.Task[None]] = set()
@@ -89,6 +92,7 @@ class World:
         for user in users:
             await asyncio.to_thread(stack.cookie, user)
         self._users = itertools.cycle(users)
+        self._operator = await asyncio.to_thread(Operator, stack, stack.new_user(admin=True))
         if lossy.available():
             self.lossy_door = lossy.LossyDoor(stack, stack.proxy.port, LOSS)
             await self.lossy_door.start()
@@ -101,6 +105,8 @@ class World:
                 await session.close()
         if self.lossy_door:
             await self.lossy_door.close()
+        if self._operator is not None:
+            self._operator.close()
         self.gates.close()
         await self.relay.close()
 
@@ -193,6 +199,20 @@ class World:
         """The worker that drives the run. Raises `Gone` where that has just ended."""
         rows = await self.query("SELECT worker FROM chat_run WHERE id = %s", run_id)
         return _only(worker for worker in self._there() if worker.name == rows[0]["worker"])
+
+    async def take_over(self, run_id: str) -> None:
+        """As an operator, through the proxy, again and again until the site has answered."""
+        assert self._operator
+        async with asyncio.timeout(LIVE_SECONDS):
+            while True:
+                with contextlib.suppress(httpx.HTTPError):
+                    path = f"/admin/operations/runs/{run_id}/take-over/"
+                    answer = await asyncio.to_thread(self._operator.post, path)
+                    if answer.is_redirect:
+                        return
+                    if answer.is_client_error:
+                        raise RuntimeError(f"an operator was refused: {answer.status_code} {answer.text[:300]}")
+                await asyncio.sleep(0.2)
 
     def worker_by_pid(self, pid: int) -> Worker:
         return _only(worker for worker in self._there() if worker.pid == pid)

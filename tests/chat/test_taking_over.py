@@ -9,12 +9,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from django.db import transaction
 from langchain_core.tools import tool
 
 from agents.registry import AGENTS
 from agents.steps import FailureCode, Step, StepType
 from agents.tools import TOOLS, ToolSpec
-from chat import driver, events, runs
+from chat import driver, events, leases, runs
 from chat.database import query
 from chat.models import ChatSession, Event, Run
 from tests.parts.in_process import InProcessSite, InProcessTab
@@ -106,16 +107,30 @@ async def test_only_tools_without_a_result_run(inside: InProcessSite, settings: 
     assert tab.tab.transcript() == await inside.transcript("s-1")
 
 
-async def test_a_tool_that_may_have_had_its_effect_is_not_repeated(inside: InProcessSite, settings: Any) -> None:
-    """Begun without an end and not marked safe to repeat: its outcome is unknown, the run ends, the user decides."""
+def _taken_by_an_operator() -> None:
+    with transaction.atomic():
+        assert leases.take_from_worker(Run.objects.select_for_update().get())
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["lost", "taken by an operator"])
+async def test_a_tool_that_may_have_had_its_effect_is_not_repeated(
+    inside: InProcessSite, settings: Any, taken: bool
+) -> None:
+    """Begun without an end and not marked safe to repeat: its outcome is unknown, the run ends, the user decides. That is one
+    attempt more, whoever began it.
+    """
     model = settings.MODEL = ScriptedModel(["never"])
     run_id = await lost_after(inside, [use(1, "send_money", "a", amount=5)])
+    if taken:
+        await query(_taken_by_an_operator)
     tab = await inside.tab(await query(lambda: Run.objects.get().session.owner))
     await tab.until_ended(run_id)
     assert model.asked == []
     (_, result, error) = [f["data"] for f in tab.tab.transcript() if f["type"] == "reasoning_step"]
     assert (result["type"], result["is_error"], result["code"]) == ("tool_result", True, FailureCode.OUTCOME_UNKNOWN)
     assert "send_money" in error["content"]
+    assert (result["attempt"], error["attempt"]) == (2, 2)
+    assert (await query(Run.objects.get)).attempt == 2
     assert tab.tab.runs[run_id].state == "failed"
 
 
@@ -157,7 +172,7 @@ def payments(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return "sent"
 
     module = ModuleType("payments_of_the_test")
-    module.send_money = send_money  # type: ignore[attr-defined]
+    module.send_money = send_money  # type: ignore[attr-defined] # a module made here
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setitem(TOOLS, "send_money", ToolSpec(name="send_money", module=module.__name__, timeout=5))
     monkeypatch.setitem(AGENTS, "analyst", replace(AGENTS["analyst"], tools=("send_money",)))
