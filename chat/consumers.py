@@ -263,8 +263,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
 
     async def _look(self) -> int | None:
         """Look in one go whether the login stands and whether there is news; the session's head, or None once it is closed."""
-        self.asked_at = asyncio.get_running_loop().time()
-        seen = await looks.current().look(looks.Asked(self.login, self.session.pk, self.standing))
+        before, self.asked_at = self.asked_at, asyncio.get_running_loop().time()
+        asked = looks.Asked(self.login, self.session.pk, self.standing)
+        seen = await looks.current().look(asked, since=self.asked_at - before)
         self.standing = seen.standing
         if seen.standing is None:
             await self._login_has_ended()

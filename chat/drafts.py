@@ -26,7 +26,7 @@ PATIENCE = 4
 # Each message costs what it costs, however few tokens are in it: with so many runs the pause is longer by so large a part, and
 # then no longer.
 MANY_RUNS = 25
-LONGER = 1.5
+LONGER = 1.25
 
 _telling = 0  # runs of this process
 

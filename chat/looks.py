@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -46,8 +47,14 @@ class Looks:
         self._asked: list[tuple[Asked, asyncio.Future[Seen]]] = []
         self._answering: asyncio.Task[None] | None = None
 
-    async def look(self, asked: Asked) -> Seen:
-        """Raises what the database raises."""
+    async def look(self, asked: Asked, *, since: float = math.inf) -> Seen:
+        """`since` is how many seconds ago this socket looked before: who looks again at once is not made to wait for others, or a
+        flood of looks would only be slow, and pile up.
+
+        Raises what the database raises.
+        """
+        if since < GATHERED * settings.HEARTBEAT_SECONDS:
+            return (await query(_answers, [asked]))[0]
         answer: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
         self._asked.append((asked, answer))
         if self._answering is None or self._answering.done():

@@ -15,6 +15,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from chat import logins, looks
+from chat.database import query
 from chat.models import ChatSession
 
 MANY = 20
@@ -35,7 +36,8 @@ def test_what_has_not_changed_is_not_asked_again(django_assert_num_queries: Djan
     """Two queries for any number of logins, once Django has accepted them."""
     people = [signed_in(f"user-{number}") for number in range(MANY)]
     accepted = logins.standing({key: None for _, key in people})
-    assert [accepted[key] is not None and accepted[key].user_id for _, key in people] == [user.pk for user, _ in people]
+    found = [accepted[key] for _, key in people]
+    assert [one and one.user_id for one in found] == [user.pk for user, _ in people]
     with django_assert_num_queries(2):
         assert logins.standing(accepted) == accepted
 
@@ -100,7 +102,7 @@ def test_a_login_goes_on_whose_session_was_saved() -> None:
 async def test_those_who_look_at_once_are_answered_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each by what is its own: its login, its session, and that this was deleted."""
     visits = 0
-    real = looks.query
+    real = query
 
     async def counted(*arguments: Any) -> Any:
         nonlocal visits
