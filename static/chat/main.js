@@ -7,6 +7,7 @@
 import { Composer } from "./composer.js";
 import { ConnectionBar } from "./connection.js";
 import { DebugPanel } from "./debug.js";
+import { Live, socketOf } from "./live.js";
 import { Marks, PRIVATE } from "./marks.js";
 import { Notices } from "./notices.js";
 import { goOn } from "./outcome.js";
@@ -17,7 +18,7 @@ import { PrivateSwitch } from "./private.js";
 import { Resume } from "./resume.js";
 import { SessionList } from "./sessions.js";
 import { SiteNotices } from "./site_notices.js";
-import { ChatSocket, State, systemClock as clock } from "./socket.js";
+import { systemClock as clock } from "./socket.js";
 import { activeRun, apply, initial, nextRun, transcript } from "./state.js";
 import { Stop } from "./stop.js";
 import { Welcome } from "./welcome.js";
@@ -31,15 +32,8 @@ const storage = allowedStorage("localStorage");
 const key = `${boot.user}.${boot.session}`;
 
 let state = initial();
-let live = false;
 
-const address = new URL(boot.socket, location.href);
-address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-const socket = new ChatSocket(address.href, {
-  heartbeat: boot.heartbeatSeconds * 1000,
-  tries: boot.reconnectTries,
-  comeBackBelow: boot.protocol.comeBackBelow,
-});
+const socket = socketOf(boot);
 const send = (frame) => socket.send(frame);
 const resume = new Resume({ send, state: () => state, clock });
 const outbox = new Outbox({
@@ -118,30 +112,26 @@ socket.on("error", ({ data, run_id }) => {
   else if (!run_id) notices.show(data.message);
 });
 for (const type of ["accepted", "pong", "resumed"]) socket.on(type, () => notices.drop(NO_DATABASE));
-socket.on("handled", (frame) => {
-  if (frame.type === "resumed" && resume.isCurrent && !live) {
-    live = true;
+new Live({
+  socket,
+  resume,
+  notices,
+  workerWait,
+  opened() {
     page.setLive(true);
     outbox.opened();
     marks.opened();
     stop.again();
-    workerWait.look();
-  }
-  if (live && frame.seq !== undefined) workerWait.look();
+  },
+  closed() {
+    outbox.closed();
+    marks.closed();
+  },
+  refused: explain,
+});
+socket.on("handled", (frame) => {
   stop.after(frame);
   composer.showStop(stop.status);
-});
-socket.on("state", ({ state: now, why, code }) => {
-  if (now === State.CONNECTED) {
-    notices.clear();
-    return;
-  }
-  live = false;
-  resume.closed();
-  outbox.closed();
-  marks.closed();
-  workerWait.closed();
-  if (now === State.OFFLINE && why === "refused") explain(code);
 });
 
 new ConnectionBar(socket);

@@ -5,10 +5,11 @@
  */
 
 import { ConnectionBar } from "../chat/connection.js";
+import { Live, socketOf } from "../chat/live.js";
 import { Notices } from "../chat/notices.js";
 import { Transcript } from "../chat/render.js";
 import { Resume } from "../chat/resume.js";
-import { ChatSocket, State, systemClock as clock } from "../chat/socket.js";
+import { systemClock as clock } from "../chat/socket.js";
 import { apply, initial, nextRun, transcript } from "../chat/state.js";
 import { WorkerWait } from "../chat/worker_wait.js";
 import { Beside } from "./beside.js";
@@ -20,15 +21,8 @@ import { TimelineTable } from "./timeline_table.js";
 
 const boot = JSON.parse(document.getElementById("boot").textContent);
 let state = initial();
-let live = false;
 
-const address = new URL(boot.socket, location.href);
-address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-const socket = new ChatSocket(address.href, {
-  heartbeat: boot.heartbeatSeconds * 1000,
-  tries: boot.reconnectTries,
-  comeBackBelow: boot.protocol.comeBackBelow,
-});
+const socket = socketOf(boot);
 const resume = new Resume({ send: (frame) => socket.send(frame), state: () => state, clock });
 const notices = new Notices();
 const workerWait = new WorkerWait({ next: () => nextRun(state), changed: (run) => page.touch(run), clock });
@@ -45,7 +39,7 @@ const page = new Transcript({
   drawn: (run, element) => beside.drawn(run, element),
   isFollowing: false,
 });
-const places = new Places({ page, facts, state: () => state, isLive: () => live, reveal: (run) => beside.reveal(run) });
+const places = new Places({ page, facts, state: () => state, isLive: () => live.is, reveal: (run) => beside.reveal(run) });
 
 socket.on("received", (frame) => {
   state = apply(state, frame);
@@ -59,23 +53,14 @@ socket.on("received", (frame) => {
   if (frame.seq !== undefined) facts.behind(frame.seq);
 });
 socket.on("marks", ({ data }) => facts.marked(data.feedback));
-socket.on("handled", (frame) => {
-  if (frame.type === "resumed" && resume.isCurrent && !live) {
-    live = true;
-    page.setLive(true);
-    workerWait.look();
-  }
-  if (live && frame.seq !== undefined) workerWait.look();
-});
-socket.on("state", ({ state: now, why, code }) => {
-  if (now === State.CONNECTED) {
-    notices.clear();
-    return;
-  }
-  live = false;
-  resume.closed();
-  workerWait.closed();
-  if (now === State.OFFLINE && why === "refused") explain(code);
+const live = new Live({
+  socket,
+  resume,
+  notices,
+  workerWait,
+  opened: () => page.setLive(true),
+  closed() {},
+  refused: explain,
 });
 
 new ConnectionBar(socket);
