@@ -8,7 +8,7 @@ from django.db.models import DurationField, Exists, ExpressionWrapper, F, OuterR
 from django.db.models.expressions import Combinable
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
-from chat.admin.narrowing import Narrowing, between, choice, number, typed
+from chat.admin.narrowing import Narrowing, between, choice, number, time_filters, typed
 from chat.models import Event, Feedback, RunState
 
 DURATION = ExpressionWrapper(F("ended_at") - F("started_at"), output_field=DurationField())
@@ -109,6 +109,25 @@ def private_filter(field: str) -> type[Narrowing]:
 
 def user_filter(field: str) -> type[Narrowing]:
     return typed("user", "user", lambda name: Q(**{field: name}))
+
+
+def filters_of_runs(*, user: str, time: str, feedback: type[Narrowing], private: str) -> list[type[Narrowing]]:
+    """The filters of a list whose rows are runs, or have them; `user`, `time` and `private` name fields of a row."""
+    return [
+        user_filter(user),
+        agent,
+        model,
+        tool,
+        run_state,
+        error,
+        failed_tools,
+        *time_filters(time),
+        duration,
+        tokens_filter(about_runs=True),
+        cost_filter(about_runs=True),
+        feedback,
+        private_filter(private),
+    ]
 
 
 def _span(seconds: float) -> Combinable:

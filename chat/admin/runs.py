@@ -14,7 +14,6 @@ from django.urls import reverse
 from chat import finding
 from chat.admin import run_narrowing as of_runs
 from chat.admin.cells import count, dollars, span, thumb
-from chat.admin.narrowing import time_filters
 from chat.admin.read_only import list_link, moment_text, shortened
 from chat.admin.run_operations import OPERATIONS, Operated
 from chat.admin.sessions import among, named, session_link
@@ -45,19 +44,9 @@ class RunAdmin(Operated, TranscriptList):
         "created",
     ]
     list_filter = [
-        of_runs.user_filter("session__owner__username"),
-        of_runs.agent,
-        of_runs.model,
-        of_runs.tool,
-        of_runs.run_state,
-        of_runs.error,
-        of_runs.failed_tools,
-        *time_filters("created_at"),
-        of_runs.duration,
-        of_runs.tokens_filter(about_runs=True),
-        of_runs.cost_filter(about_runs=True),
-        of_runs.feedback,
-        of_runs.private_filter("session__is_private"),
+        *of_runs.filters_of_runs(
+            user="session__owner__username", time="created_at", feedback=of_runs.feedback, private="session__is_private"
+        )
     ]
     list_select_related = ["session__owner", "feedback"]
     sortable_by = ["duration", "tokens", "cost_in_dollars", "created"]

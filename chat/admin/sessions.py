@@ -10,7 +10,6 @@ from django.db.models import Count, Q, QuerySet, Sum
 from chat import finding
 from chat.admin import run_narrowing as of_runs
 from chat.admin.cells import count, dollars, link, span, thumbs, transcript_url
-from chat.admin.narrowing import time_filters
 from chat.admin.read_only import LONGEST_SESSION, list_link, moment_text, shortened
 from chat.admin.transcript_list import TranscriptList, Viewer
 from chat.models import ChatSession, Event, Feedback, Run
@@ -36,19 +35,9 @@ class ChatSessionAdmin(TranscriptList):
         "updated",
     ]
     list_filter = [
-        of_runs.user_filter("owner__username"),
-        of_runs.agent,
-        of_runs.model,
-        of_runs.tool,
-        of_runs.run_state,
-        of_runs.error,
-        of_runs.failed_tools,
-        *time_filters("updated_at"),
-        of_runs.duration,
-        of_runs.tokens_filter(about_runs=True),
-        of_runs.cost_filter(about_runs=True),
-        of_runs.session_feedback,
-        of_runs.private_filter("is_private"),
+        *of_runs.filters_of_runs(
+            user="owner__username", time="updated_at", feedback=of_runs.session_feedback, private="is_private"
+        )
     ]
     list_select_related = ["owner"]
     sortable_by = ["updated"]
