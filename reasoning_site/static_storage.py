@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable
 
-from whitenoise.storage import CompressedManifestStaticFilesStorage  # type: ignore[import-untyped]
+from whitenoise.storage import CompressedManifestStaticFilesStorage  # type: ignore[import-untyped] # WhiteNoise has no types
 
 HASHED = re.compile(r"(?P<name>.+)\.[0-9a-f]{12}(?P<suffix>\.\w+)")
 

@@ -100,5 +100,5 @@ async def _chunks(server: ModelServer, message: str) -> list[ChatCompletionChunk
 
 async def _answer(server: ModelServer, messages: list[dict[str, str]]) -> str | None:
     async with openai.AsyncOpenAI(base_url=server.base_url, api_key="none", max_retries=0) as client:
-        answer = await client.chat.completions.create(model="scripted", messages=messages)  # type: ignore[arg-type]
+        answer = await client.chat.completions.create(model="scripted", messages=messages)  # type: ignore[arg-type] # a TypedDict for each role
         return answer.choices[0].message.content

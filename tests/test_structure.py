@@ -37,14 +37,15 @@ FLOORS = [
         "chat.events",
         "chat.finding",
         "chat.limits",
+        "chat.logins",
         "chat.search",
         "chat.traces",
         "chat.turns",
         "chat.upkeep",
     },
     {
-        "chat.finding",
         "chat.holds",
+        "chat.looks",
         "chat.personal",
         "chat.processes",
         "chat.quotas",
@@ -69,7 +70,7 @@ FLOORS = [
     {"chat.remote", "chat.tasks", "chat.worker"},
     {"chat.operations", "chat.workload"},
     {"chat.admin_site", "chat.zip_answer"},
-    {"chat.admin", "chat.entry", "chat.logins", "chat.views"},
+    {"chat.admin", "chat.entry", "chat.views"},
     {"chat.commands"},
     {"chat.consumers", "chat.watching"},
     {"chat.apps", "chat.migrations", "chat.routing", "chat.urls"},
@@ -280,6 +281,16 @@ def nothing_names_a_machine(tree: Tree) -> Iterator[str]:
                     yield f"{path} names {found[1]}"
 
 
+def a_silenced_check_says_why(tree: Tree) -> Iterator[str]:
+    """Behind it, on its line: who reads it later must be able to tell whether it still holds."""
+    silenced = r"(#|//) (type: ignore\[[\w, -]+\]|noqa: [A-Z]+\d+(, [A-Z]+\d+)*|eslint-disable(-next)?-line [\w, -]+?)"
+    for path, text in tree.items():
+        if path.endswith((".py", ".js", ".mjs")):
+            for found in re.finditer(rf"{silenced}(?=$| *#| *\(| -{{1,2}} )(?P<why>.*)$", text, flags=re.MULTILINE):
+                if not re.search(r"\w", found["why"]):
+                    yield f"{path} silences a check: {found[0]}"
+
+
 # --- the rules, tried -------------------------------------------------------------------------------------------------
 
 Rule = Callable[[Tree], Iterator[str]]
@@ -309,6 +320,9 @@ PLANTED: list[tuple[Rule, Tree]] = [
     (the_socket_knows_nothing_of_chat, {"static/chat/socket.js": 'if (type === "reasoning_step") f();'}),
     (the_socket_knows_nothing_of_chat, {"static/chat/socket.js": 'import { apply } from "./state.js";'}),
     (html_is_made_in_one_place, {"static/chat/cards.js": "card.innerHTML = text;"}),
+    (a_silenced_check_says_why, {"chat/runs.py": "x = f()  # type: " + "ignore[misc]"}),
+    (a_silenced_check_says_why, {"chat/runs.py": "x = f()  # noqa" + ": S101\ny = 1"}),
+    (a_silenced_check_says_why, {"static/chat/cards.js": "f(); // eslint-disable-" + "line no-eval"}),
     (nothing_names_a_machine, {"README.md": f"It lies in {TOP}/chat."}),
     (nothing_names_a_machine, {"README.md": "cd /" + "home/somebody/glassbox"}),
     (nothing_names_a_machine, {"requirements.txt": "--index-url somewhere"}),
@@ -319,6 +333,7 @@ PLANTED: list[tuple[Rule, Tree]] = [
 INNOCENT: Tree = {
     "chat/runs.py": '"""See chat.consumers."""\nfrom agents import history\nfrom chat import events',
     "agents/history.py": "from agents.steps import Step",
+    "chat/views.py": "x = f()  # type: ignore[misc] # it has no types\ny = 1  # noqa: S101 - so",
     "agents/stream.py": "async def f(agent):\n    async for part in agent.astream({}): pass",
     "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'x')",
     "chat/driver.py": (

@@ -54,8 +54,7 @@ class Printable(Form):
 
     def head(self, about: About) -> str:
         taken = f"Taken out at {moment(about.at)}; {about.runs} runs." if about.at else ""
-        # A sheet of our own, which no text from outside is in.
-        return format_html(_HEAD, POLICY, mark_safe(STYLE), about.described, taken)  # noqa: S308
+        return format_html(_HEAD, POLICY, mark_safe(STYLE), about.described, taken)  # noqa: S308 - a sheet of our own
 
     def session(self, session: ChatSession) -> str:
         private = " · private" if session.is_private else ""

@@ -219,7 +219,7 @@ async def test_closing_the_stream_ends_the_models() -> None:
             finally:
                 closed.set()
 
-    model: ScriptedModel = Endless(*[["a", asyncio.Event(), "never"]])  # type: ignore[call-arg]
+    model: ScriptedModel = Endless(*[["a", asyncio.Event(), "never"]])  # type: ignore[call-arg] # pydantic makes the parameters
     agent = registry.build("writer", model=model, max_iterations=2)
     async with contextlib.aclosing(
         stream(agent, history.messages([], ask="go"), context=CONTEXT, mapper=Mapper())
@@ -253,4 +253,6 @@ async def test_history_is_rebuilt_from_the_log() -> None:
         ("human", "and?"),
         ("human", "go"),
     ]
-    assert conversation[1].tool_calls[0]["args"] == {"expression": "2*3"}  # type: ignore[attr-defined]
+    asking = conversation[1]
+    assert isinstance(asking, AIMessage)
+    assert asking.tool_calls[0]["args"] == {"expression": "2*3"}

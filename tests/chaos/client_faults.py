@@ -55,7 +55,7 @@ async def offline(world: World, chance: random.Random) -> Outcome:
 async def doubled_message(world: World, chance: random.Random) -> Outcome:
     """The same message on every web server and the proxy at once, several times over."""
     webs = [(f"web:{web.port}", [web]) for web in world.stack.webs]
-    session = await world.open(world.proxy(), *webs)  # type: ignore[arg-type]
+    session = await world.open(world.proxy(), *webs)  # type: ignore[arg-type] # a list of one is a list of doors
     for _ in range(3):
         client_id, script = uuid.uuid4().hex, counting(3, pace=0)
         ids = await asyncio.gather(*(session.ask(script, tab=tab, client_id=client_id) for tab in session.tabs))

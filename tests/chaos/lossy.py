@@ -65,7 +65,7 @@ class LossyDoor:
         self.origin = f"http://127.0.0.1:{near.sockets[0].getsockname()[1]}"
 
     def cookie(self, user: object) -> str:
-        return self._door.cookie(user)  # type: ignore[attr-defined, no-any-return]
+        return self._door.cookie(user)  # type: ignore[attr-defined, no-any-return] # of a door, only its origin is promised
 
     async def close(self) -> None:
         for server in self._servers:

@@ -76,7 +76,7 @@ class Relay:
             armed.released.set()
         for waiting in (self._cuts, self._holds):
             with contextlib.suppress(ValueError):
-                waiting.remove(armed)  # type: ignore[arg-type]
+                waiting.remove(armed)  # type: ignore[arg-type] # of two lists, it is in one
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

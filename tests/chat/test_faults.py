@@ -239,7 +239,7 @@ async def test_text_that_begins_right_after_a_resume_is_shown(inside: InProcessS
         tab = await inside.tab(user, f"s-{index}")
         await tab.until_frame("resumed")
         run_id = await tab.say("go")
-        await tab.until(lambda tab, run_id=run_id: tab.runs[run_id].drafts[1].text == "one two ", timeout=5)  # type: ignore[misc]
+        await tab.until(lambda tab, run_id=run_id: tab.runs[run_id].drafts[1].text == "one two ", timeout=5)  # type: ignore[misc] # mypy infers no lambda's default
 
 
 async def test_a_resume_beside_a_frame_over_the_bound_is_answered(inside: InProcessSite, settings: Any) -> None:

@@ -90,7 +90,7 @@ class SentinelSetUp:
         self.ports = list(self._ids)
         self.sentinels = [self._sentinel(folder, port) for port in self.ports]
         for port, child in zip(self.ports, self.sentinels, strict=True):
-            child.wait_until(lambda port=port: self._knows_all(port), timeout=15)  # type: ignore[misc]
+            child.wait_until(lambda port=port: self._knows_all(port), timeout=15)  # type: ignore[misc] # mypy infers no lambda's default
         self.url = f"redis+sentinel://{','.join(f'127.0.0.1:{port}' for port in self.ports)}/{NAME}/0"
 
     def _sentinel(self, folder: Path, port: int) -> Child:

@@ -51,7 +51,7 @@ async def test_an_announcement_reaches_every_server_at_once_and_without_redis_so
             stack.query(WRITE, "Passes soon.", 3)
             both = {"Told at once.", "Found later."}
             for tab in (first, second):
-                await tab.until(lambda _, tab=tab: set(notices_of(tab)) == both)  # type: ignore[misc]
+                await tab.until(lambda _, tab=tab: set(notices_of(tab)) == both)  # type: ignore[misc] # mypy infers no lambda's default
                 assert any("Passes soon." in str(frame) for frame in tab.frames)
             # One that comes later is told with its first frame.
             socket = await open_socket(stack.webs[0], two, "c", acknowledging=False)
@@ -76,7 +76,7 @@ async def test_marks_reach_a_tab_on_another_server_also_where_redis_lost_them(
                 stack.redis.stop()
             await first.send("feedback", run_id=run_id, thumb=thumb)
             for tab in (first, second):
-                await tab.until(lambda _, tab=tab, thumb=thumb: thumbs_of(tab).get(run_id) == thumb)  # type: ignore[misc]
+                await tab.until(lambda _, tab=tab, thumb=thumb: thumbs_of(tab).get(run_id) == thumb)  # type: ignore[misc] # mypy infers no lambda's default
         # While Redis stays away each socket asks every second; what it was told already is told no second time.
         assert first.socket
         quiet = await first.socket.silence(2.5)

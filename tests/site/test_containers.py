@@ -153,7 +153,7 @@ class TestProxy:
 
     def test_its_health_check_asks_for_what_the_configuration_answers(self, services: dict[str, Any]) -> None:
         address = services["proxy"]["healthcheck"]["test"][-1]
-        port, path = re.fullmatch(r"http://127\.0\.0\.1:(\d+)(/\S+)", address).groups()  # type: ignore[union-attr]
+        port, path = re.fullmatch(r"http://127\.0\.0\.1:(\d+)(/\S+)", address).groups()  # type: ignore[union-attr] # None fails as well
         assert f"listen {port};" in (TOP / "deploy" / "nginx" / "nginx.conf").read_text()
         assert f"location = {path} " in (TOP / "deploy" / "nginx" / "site.conf.inc").read_text()
 

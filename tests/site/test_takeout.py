@@ -206,7 +206,7 @@ def test_the_download_is_a_stream_of_the_parts(auditor: User, owner: User, monke
         await client.aforce_login(auditor)
         answer = await client.get(url(export, "download"), query)
         assert answer.streaming
-        return [piece async for piece in answer.streaming_content]  # type: ignore[attr-defined]
+        return [piece async for piece in answer.streaming_content]  # type: ignore[attr-defined] # it streams
 
     pieces = download()
     assert len(pieces) > 10
@@ -231,7 +231,7 @@ def test_a_download_under_way_ends_when_the_right_is_taken_away(
         client = AsyncClient()
         await client.aforce_login(auditor)
         answer = await client.get(url(export, "download"))
-        pieces = answer.streaming_content.__aiter__()  # type: ignore[attr-defined]
+        pieces = answer.streaming_content.__aiter__()  # type: ignore[attr-defined] # it streams
         assert await anext(pieces)
         await query(allow, auditor, *VIEW)
         with pytest.raises(PermissionDenied):
