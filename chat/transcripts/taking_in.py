@@ -292,4 +292,3 @@ def _write(rows: Rows) -> None:
     Event.objects.bulk_create(rows.events, batch_size=BATCH)
     Feedback.objects.bulk_create(rows.feedback, batch_size=BATCH)
     tool_counts.rebuild([run.pk for run in rows.runs], errors_are_known=True)
-    tool_counts.rebuild([run.pk for run in rows.runs], errors_are_known=True)
