@@ -123,11 +123,13 @@ async def new_page(
         return await context.new_page()
 
     yield make
-    if request.node.stash.get(FAILED, False) or page_errors.unexpected:
+    # What they say while they are closed is of what was still loading.
+    complaints = page_errors.unexpected
+    if request.node.stash.get(FAILED, False) or complaints:
         await _keep_pictures(request.node.name, contexts)
     for context in contexts:
         await context.close()
-    assert page_errors.unexpected == [], "the pages complained"
+    assert complaints == [], "the pages complained"
 
 
 @pytest.fixture

@@ -189,3 +189,13 @@ async def test_all_three_work_where_the_web_process_drives(
         assert [frame["seq"] for frame in tab.transcript()] == [event["seq"] for event in site.events("s")]
     (first, second) = site.runs("s")
     assert (first["losses"], second["client_id"]) == (0, f"again-{run_id.replace('-', '')}")
+
+
+def test_the_queue_has_no_pages_of_its_own(new_stack: NewStack, new_operator: NewOperator) -> None:
+    """Its actions would pass by the permissions and the record; what it holds is on the page of operations."""
+    operator = new_operator(new_stack(webs=1, workers=0))
+    for model in ("job", "event", "worker", "periodicdefer"):
+        assert operator.get(f"/admin/procrastinate/procrastinate{model}/").status_code == 404
+    index = operator.get("/admin/")
+    assert index.status_code == 200
+    assert "procrastinate" not in index.text.lower()
