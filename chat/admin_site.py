@@ -58,10 +58,9 @@ class GlassboxAdminSite(AdminSite):
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Django's, but for the models of `LEFT_OUT`, whose applications register them by themselves."""
-        models: list[type[Model]] = (
-            [model_or_iterable] if isinstance(model_or_iterable, ModelBase) else [*model_or_iterable]
-        )
-        ours = [model for model in models if model._meta.app_label not in LEFT_OUT]
+        # As Django does it.
+        models: Any = [model_or_iterable] if isinstance(model_or_iterable, ModelBase) else model_or_iterable
+        ours: list[type[Model]] = [model for model in models if model._meta.app_label not in LEFT_OUT]
         super().register(ours, admin_class, **options)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
