@@ -20,7 +20,7 @@ from chat.database import query
 from chat.models import ChatSession
 
 # Who looks alone is answered at once. After it the next ones are gathered for this part of a heartbeat.
-GATHERED = 1 / 60
+GATHERED = 1 / 120
 
 
 @dataclass(frozen=True, slots=True)
