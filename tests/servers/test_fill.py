@@ -58,7 +58,8 @@ def test_a_filled_database_holds_together_and_every_list_of_it_opens(env: dict[s
     measured = manage(env, "measuretranscripts", "--rounds", "2", "--patience", "100")
     lines = [line for line in measured.splitlines() if line.startswith("measuring-")]
     assert {line.split(":")[0] for line in lines} == {
-        f"measuring-{who} {name}" for who in ("all", "viewer") for name in ("sessions", "runs", "events")
+        *(f"measuring-{who} {name}" for who in ("all", "viewer") for name in ("sessions", "runs", "events")),
+        "measuring-all pages",
     }
     assert any("a word in most steps" in line for line in lines)
     assert database.query("SELECT 1 FROM auth_user WHERE username LIKE 'measuring-%%'") == []

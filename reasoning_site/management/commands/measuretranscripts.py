@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from argparse import ArgumentParser
@@ -25,6 +26,12 @@ from chat.models import ChatSession, Event, Run
 LIST_SECONDS = 0.3
 SEARCH_SECONDS = 0.5
 LISTS = {"sessions": ChatSession, "runs": Run, "events": Event}
+# What has no bar and is only told. The first is asked for every three seconds, by each page of operations that is open.
+PAGES = {
+    "operations, now": ("admin:operations_now", {}),
+    **{f"dashboard, {span}": ("admin:dashboard", {"range": span}) for span in ("24h", "7d", "90d")},
+    "dashboard, 90d by tool": ("admin:dashboard", {"range": "90d", "by": "tool"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,15 @@ class Case:
     seconds: list[float] = field(default_factory=list)
 
     @property
+    def address(self) -> str:
+        if self.list_name in LISTS:
+            return reverse(f"admin:chat_{LISTS[self.list_name]._meta.model_name}_changelist", query=self.query)
+        return reverse(PAGES[self.title][0], query=self.query)
+
+    @property
     def bar(self) -> float:
+        if self.list_name not in LISTS:
+            return math.inf
         return SEARCH_SECONDS if "q" in self.query else LIST_SECONDS
 
     @property
@@ -84,12 +99,11 @@ class Command(BaseCommand):
             client.force_login(viewer, settings.SIGN_IN_BACKEND)
             cases = [case for case in _cases(viewer) if only in f"{viewer.username} {case.list_name}: {case.title}"]
             for case in cases * rounds:
-                address = reverse(f"admin:chat_{LISTS[case.list_name]._meta.model_name}_changelist", query=case.query)
                 began = time.perf_counter()
-                answer = client.get(address, secure=settings.HTTPS)
+                answer = client.get(case.address, secure=settings.HTTPS)
                 case.seconds.append(time.perf_counter() - began)
                 if answer.status_code != 200:
-                    raise CommandError(f"{address} answers {answer.status_code}.")
+                    raise CommandError(f"{case.address} answers {answer.status_code}.")
             for case in cases:
                 is_over = case.p95 > case.bar * patience
                 over += is_over
@@ -178,6 +192,9 @@ def _cases(viewer: User) -> Iterator[Case]:
         yield Case(name, "search for a frequent word, error code", {"q": frequent, "error": error})
         yield Case(name, "search for a frequent word, a day", {"q": frequent, **filters["a day half a year ago"]})
         yield Case(name, "search for a user", {"q": busy})
+    if viewer.is_superuser:
+        for title, (_, query) in PAGES.items():
+            yield Case("pages", title, query)
 
 
 def _searches() -> dict[str, str]:
