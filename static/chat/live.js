@@ -1,4 +1,4 @@
-/** Whether the page shows what happens now: from the end of its resume until the connection is lost. */
+/** A page's socket, and whether the page shows what happens now: from the end of its resume until the connection is lost. */
 
 import { ChatSocket, State } from "./socket.js";
 

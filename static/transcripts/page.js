@@ -39,6 +39,15 @@ const page = new Transcript({
   drawn: (run, element) => beside.drawn(run, element),
   isFollowing: false,
 });
+const live = new Live({
+  socket,
+  resume,
+  notices,
+  workerWait,
+  opened: () => page.setLive(true),
+  closed() {},
+  refused: explain,
+});
 const places = new Places({ page, facts, state: () => state, isLive: () => live.is, reveal: (run) => beside.reveal(run) });
 
 socket.on("received", (frame) => {
@@ -53,15 +62,6 @@ socket.on("received", (frame) => {
   if (frame.seq !== undefined) facts.behind(frame.seq);
 });
 socket.on("marks", ({ data }) => facts.marked(data.feedback));
-const live = new Live({
-  socket,
-  resume,
-  notices,
-  workerWait,
-  opened: () => page.setLive(true),
-  closed() {},
-  refused: explain,
-});
 
 new ConnectionBar(socket);
 facts.behind(1);
