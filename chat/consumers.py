@@ -265,7 +265,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         """Look in one go whether the login stands and whether there is news; the session's head, or None once it is closed."""
         before, self.asked_at = self.asked_at, asyncio.get_running_loop().time()
         asked = looks.Asked(self.login, self.session.pk, self.standing)
-        seen = await looks.current().look(asked, since=self.asked_at - before)
+        # What comes behind it waits: in mid-answer it is not gathered with others.
+        seconds_since = 0.0 if self.feed.expects_more else self.asked_at - before
+        seen = await looks.current().look(asked, seconds_since=seconds_since)
         self.standing = seen.standing
         if seen.standing is None:
             await self._login_has_ended()

@@ -137,6 +137,11 @@ class Feed:
                 await self.send(protocol.interrupted(run_id=run_id))
 
     @property
+    def expects_more(self) -> bool:
+        """Whether a run is under way, as far as was heard."""
+        return self._expects_more
+
+    @property
     def is_waiting_for_an_end(self) -> bool:
         return bool(self._to_interrupt)
 

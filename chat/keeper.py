@@ -1,4 +1,6 @@
-"""Applies the retention rules by itself, in every process that drives runs: once in `RETENTION_SECONDS`, in one of them."""
+"""Applies the retention rules by itself, in every process that drives runs: once in `RETENTION_SECONDS`, in one of them. With
+them go the login sessions that have expired.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from django.conf import settings
 from django.db.models import DateTimeField, ExpressionWrapper
 from django.db.models.functions import Now
 
-from chat import deletion, retention
+from chat import deletion, logins, retention
 from chat.database import query, write
 from chat.models import Chore
 from chat.sweeper import survived
@@ -41,6 +43,7 @@ async def keep() -> None:
         await asyncio.sleep(min(settings.RETENTION_SECONDS, LONGEST_PAUSE_SECONDS))
         with survived("apply the retention rules"):
             if await write(begin):
+                await write(logins.forget_expired)
                 await write(end, await _apply())
 
 

@@ -1,4 +1,4 @@
-"""Who sits behind a socket. A login is looked up anew each time: Channels would freeze it at the handshake."""
+"""Who sits behind a socket. A login is checked anew each time: Channels would freeze it at the handshake."""
 
 from __future__ import annotations
 
@@ -74,6 +74,12 @@ def _sessions(keys: Iterable[str]) -> dict[str, str]:
     """The data of those login sessions that there are."""
     sessions = Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
     return dict(sessions.values_list("session_key", "session_data"))
+
+
+def forget_expired() -> None:
+    """Remove the login sessions that have expired; Django leaves that to the site."""
+    store: type[SessionBase] = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
+    store.clear_expired()
 
 
 def is_active(user_id: int) -> bool:

@@ -14,18 +14,20 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
+from django.db import OperationalError
 
 from chat import logins
 from chat.database import query
 from chat.models import ChatSession
 
-# Who looks alone is answered at once. After it the next ones are gathered for this part of a heartbeat.
+# Who looks alone is answered at once. After it the next ones are gathered for this part of a heartbeat, and no longer than that.
 GATHERED = 1 / 120
+MOST_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One socket's question; `standing` is what was found at its last look."""
+    """One socket's question; `standing` is what was found at its last look, or when it came in."""
 
     login: str
     session_id: int
@@ -47,20 +49,25 @@ class Looks:
         self._asked: list[tuple[Asked, asyncio.Future[Seen]]] = []
         self._answering: asyncio.Task[None] | None = None
 
-    async def look(self, asked: Asked, *, since: float = math.inf) -> Seen:
-        """`since` is how many seconds ago this socket looked before: who looks again at once is not made to wait for others, or a
+    async def look(self, asked: Asked, *, seconds_since: float = math.inf) -> Seen:
+        """`seconds_since` is how long ago this socket looked before: who looks again at once is not made to wait for others, or a
         flood of looks would only be slow, and pile up.
 
-        Raises what the database raises.
+        Raises what the database raises, and `OperationalError` where it does not answer in time.
         """
-        if since < GATHERED * settings.HEARTBEAT_SECONDS:
+        if seconds_since < _gathering_seconds():
             return (await query(_answers, [asked]))[0]
         answer: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
         self._asked.append((asked, answer))
         if self._answering is None or self._answering.done():
             # Not in the context of whoever comes first: what is logged is about all of them.
             self._answering = asyncio.create_task(self._keep_answering(), context=contextvars.Context())
-        return await answer
+        try:
+            # The visit that was under way, which may take its time, and the one for this question: a page waits for both.
+            async with asyncio.timeout(settings.DATABASE_SECONDS):
+                return await answer
+        except TimeoutError:
+            raise OperationalError("The database does not answer.") from None
 
     async def _keep_answering(self) -> None:
         while self._asked:
@@ -75,7 +82,11 @@ class Looks:
                 for (_, answer), found in zip(gathered, seen, strict=True):
                     if not answer.done():  # Else whoever waited for it has gone.
                         answer.set_result(found)
-            await asyncio.sleep(GATHERED * settings.HEARTBEAT_SECONDS)
+            await asyncio.sleep(_gathering_seconds())
+
+
+def _gathering_seconds() -> float:
+    return min(GATHERED * settings.HEARTBEAT_SECONDS, MOST_SECONDS)
 
 
 def _answers(gathered: Sequence[Asked]) -> list[Seen]:

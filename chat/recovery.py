@@ -67,9 +67,10 @@ def _is_lost(mine_alone: str | None) -> Q:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A lost run that could only be ended."""
+    """A lost run that could only be ended, in an attempt of its own."""
 
     session_id: int
+    attempt: int
     recorded: Sequence[Recorded]
 
 
@@ -95,7 +96,7 @@ def take_over(run_id: str, *, attempt: int, worker: str, mine_alone: str | None 
     if reason != "taken_over":  # With that the attempt has begun already.
         run.attempt += 1
         run.save(update_fields=["attempt"])
-    return Ended(session_id=run.session_id, recorded=ending())
+    return Ended(session_id=run.session_id, attempt=run.attempt, recorded=ending())
 
 
 def _only_ending(run: Run, steps: list[Step]) -> Callable[[], list[Recorded]] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from io import StringIO
 
@@ -10,12 +11,14 @@ from django.conf import settings
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from chat import deletion, holds, keeper, retention
+from chat.database import query
 from chat.models import ChatSession, Chore, Event, Feedback, LegalHold, Reading, RetentionRule, Run, RunState
 from tests.site.rows import make_session
 
@@ -170,3 +173,20 @@ def test_of_many_that_ask_whether_it_is_time_one_is_told_so(db: None) -> None:
     assert Chore.objects.get().said == "4 sessions deleted"
     Chore.objects.update(begun_at=timezone.now() - timedelta(seconds=settings.RETENTION_SECONDS + 1))
     assert [keeper.begin() for _ in range(2)] == [True, False]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_logins_that_have_expired_go_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would only be many; those that stand stay."""
+    monkeypatch.setattr(settings, "RETENTION_SECONDS", 0.05)
+    for key, days in (("stands", 1), ("expired", -1)):
+        expires = timezone.now() + timedelta(days=days)
+        await query(Session.objects.create, session_key=key, session_data="", expire_date=expires)
+    keeping = asyncio.create_task(keeper.keep())
+    try:
+        async with asyncio.timeout(10):
+            while not await query(Chore.objects.exclude(ended_at=None).exists):  # noqa: ASYNC110 - the database tells nobody
+                await asyncio.sleep(0.02)
+    finally:
+        keeping.cancel()
+    assert await query(lambda: list(Session.objects.values_list("pk", flat=True))) == ["stands"]
