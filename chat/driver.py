@@ -16,22 +16,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from channels.layers import get_channel_layer
 from django.conf import settings
 
 from agents.model_choice import describe
-from chat import events, group, keeper, leases, log_context, metrics, processes, recovery, run_queue, runs, traces
+from chat import events, keeper, leases, log_context, metrics, processes, recovery, run_queue, runs, traces
 from chat.database import hold, query, write
 from chat.left_runs import LeftRuns
 from chat.prepared_agents import PreparedAgents
+from chat.reach import Reach
 from chat.sweeper import Sweeper, survived
 
 if TYPE_CHECKING:
     from chat.driving import Driving
 
 logger = logging.getLogger(__name__)
-
-LISTEN_AGAIN_SECONDS = 2.0
 
 
 class Driver:
@@ -44,11 +42,11 @@ class Driver:
         self.worker = f"{processes.NAME}-{secrets.token_hex(2)}"
         self._driving: dict[str, Driving] = {}
         self._room = asyncio.Semaphore(capacity) if capacity else contextlib.nullcontext()
-        self._reachable: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._channel = ""
+        self._reach = Reach(driven=self._driving.values, look=self._begin_looking)
         self._agents = PreparedAgents()
         self._awake: set[int] = set()
+        self._woken_again: set[int] = set()
         self._taking_over: set[str] = set()
         self._left = LeftRuns()
         self._at_runs: set[asyncio.Task[None]] = set()
@@ -69,7 +67,7 @@ class Driver:
         self._spawn(self._keep_looking())
         self._spawn(self._keep_leases())
         self._sweeping = self._spawn(self._sweeper.keep_sweeping())
-        self._spawn(self._listen())
+        self._spawn(self._reach.listen())
         self._spawn(keeper.keep())
 
     async def close(self) -> None:
@@ -106,7 +104,10 @@ class Driver:
 
     def wake(self, session_id: int) -> None:
         """Drive the session's queued runs, one after the other, if nobody does so already."""
-        if session_id not in self._awake and not self._draining:
+        if session_id in self._awake:
+            # It may just have found nothing more.
+            self._woken_again.add(session_id)
+        elif not self._draining:
             self._awake.add(session_id)
             self._spawn(self._drive_session(session_id), for_runs=True)
 
@@ -137,10 +138,13 @@ class Driver:
     async def _drive_session(self, session_id: int) -> None:
         try:
             await self._warm_up()
-            while not self._draining and await self._drive_next(session_id):
-                pass
+            while not self._draining:
+                self._woken_again.discard(session_id)
+                if not await self._drive_next(session_id) and session_id not in self._woken_again:
+                    break
         finally:
             self._awake.discard(session_id)
+            self._woken_again.discard(session_id)
 
     async def _drive_next(self, session_id: int, run_id: str | None = None) -> bool:
         """Drive the session's next queued run to its end; False where there is none, or another than the named one."""
@@ -178,53 +182,23 @@ class Driver:
         try:
             run = claimed.run
             with log_context.about(session=run.session.public_id, run=driving.run_id, attempt=run.attempt):
-                await self._become_reachable(driving)
+                await self._reach.join(driving)
                 await driving.drive(partial(self._agents.agent, driving))
         finally:
             del self._driving[driving.run_id]
             metrics.driving_ended()
             traces.attempt_ended(driving.run_id, claimed.run.attempt)
-            await self._become_unreachable(driving)
+            await self._reach.leave(driving)
 
     async def _take_over(self, run_id: str, attempt: int) -> None:
         found = await write(recovery.take_over, run_id, attempt=attempt, worker=self.worker, mine_alone=self._alone)
         if isinstance(found, recovery.Ended):
             await events.announce(found.session_id, found.recorded)
-            traces.attempt_ended(run_id, attempt + 1)
+            traces.attempt_ended(run_id, found.attempt)
         else:
             logger.warning("Run %s goes on here, attempt %d", run_id, found.run.attempt)
             await self._warm_up()
             await self._drive(found)
-
-    # --- being reached: stop, and drafts for those who come in the middle ---
-
-    async def _listen(self) -> None:
-        layer = get_channel_layer()
-        while True:
-            try:
-                self._channel = self._channel or await layer.new_channel("driver")
-                message = await layer.receive(self._channel)
-            except Exception as error:  # noqa: BLE001 - the layer's errors have no base; stops still come by the database
-                logger.warning("The driver could not listen: %s", type(error).__name__)
-                await asyncio.sleep(LISTEN_AGAIN_SECONDS)
-                continue
-            for driving in [one for one in self._driving.values() if one.session_id == message["session"]]:
-                match message["type"]:
-                    case "drafts.wanted":
-                        drafts = {"type": "drafts", "texts": driving.drafts.so_far()}
-                        await group.reply(message["channel"], drafts)
-                    case "look":
-                        self._spawn(self._look([driving]))
-
-    async def _become_reachable(self, driving: Driving) -> None:
-        if self._channel and await group.join(group.of_driver(driving.session_id), self._channel):
-            self._reachable.add(driving.run_id)
-
-    async def _become_unreachable(self, driving: Driving) -> None:
-        self._reachable.discard(driving.run_id)
-        # The next run of the session may have begun already.
-        if self._channel and all(other.session_id != driving.session_id for other in self._driving.values()):
-            await group.leave(group.of_driver(driving.session_id), self._channel)
 
     # --- watching: stops and leases by the database ---
 
@@ -249,6 +223,9 @@ class Driver:
                     await self._renew()
                     renewed_at = now
 
+    def _begin_looking(self, driving: Driving) -> None:
+        self._spawn(self._look([driving]))
+
     async def _look(self, candidates: list[Driving]) -> None:
         told = await query(leases.told, [driving.run_id for driving in candidates], worker=self.worker)
         for driving in candidates:
@@ -263,8 +240,8 @@ class Driver:
         for driving in driven:
             if driving.run_id not in held:
                 driving.let_go()
-            elif driving.run_id not in self._reachable:
-                await self._become_reachable(driving)
+            else:
+                await self._reach.join(driving)
 
     def _begin_taking_over(self, run_id: str, attempt: int) -> None:
         self._taking_over.add(run_id)

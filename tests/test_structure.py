@@ -64,6 +64,7 @@ FLOORS = [
         "chat.left_runs",
         "chat.personal_export",
         "chat.prepared_agents",
+        "chat.reach",
         "chat.sweeper",
     },
     {"chat.driver"},

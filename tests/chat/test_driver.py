@@ -239,3 +239,34 @@ async def test_the_search_tool_sees_the_users_own_earlier_sessions_only(inside: 
     assert "pelican of ada" in result
     assert "eve" not in result
     assert "What did I learn" not in result
+
+
+async def test_a_message_is_taken_up_whose_wake_comes_when_the_driver_has_just_found_none(
+    inside: InProcessSite, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look that finds nothing and its end; nobody else would wake it."""
+    settings.MODEL = ScriptedModel(["one"], ["two"])
+    settings.SWEEP_SECONDS = 3600
+    tab = await inside.tab(await inside.user())
+    await tab.until_ended(await tab.say("first"))
+    async with asyncio.timeout(5):
+        while driver.current()._awake:  # noqa: ASYNC110 - nothing tells when a driver sleeps
+            await asyncio.sleep(0.01)
+    session = await query(ChatSession.objects.get)
+    claim = runs.claim
+    accepted: list[Any] = []
+
+    def claimed_too_early(session_id: int, **named: Any) -> Any:
+        found = claim(session_id, **named)
+        if not accepted:
+            assert found is None
+            accepted.append(runs.accept(session_id, message="second", agent="writer", enable_reasoning=True))
+            loop.call_soon_threadsafe(here.wake, session_id)
+        return found
+
+    here, loop = driver.current(), asyncio.get_running_loop()
+    monkeypatch.setattr(runs, "claim", claimed_too_early)
+    here.wake(session.pk)
+    async with asyncio.timeout(5):
+        while not await query(Run.objects.filter(message="second", state="completed").exists):  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.02)

@@ -104,7 +104,7 @@ async def test_the_next_run_of_a_session_stays_reachable(inside: InProcessSite, 
     await asyncio.wait_for(layer.telling.wait(), 20)
     driving.append(asyncio.create_task(here.drive(second)))
     async with asyncio.timeout(10):
-        while second not in here._reachable:  # noqa: ASYNC110 - nothing tells when a run can be reached
+        while second not in here._reach:  # noqa: ASYNC110 - nothing tells when a run can be reached
             await asyncio.sleep(0.02)
     layer.told.set()
     await asyncio.wait_for(driving[0], 10)
