@@ -38,14 +38,19 @@ def open_socket(socket_id: uuid.UUID, process: str, *, user_id: int) -> None:
         _count_socket(socket_id, process, user_id=user_id)
 
 
+def too_many_sockets() -> Refused:
+    """Said to whoever has as many open as they may."""
+    # By then, those of a server that has died no longer count.
+    wait = processes.DEAD_AFTER * settings.PROCESS_SECONDS
+    return _refused(f"You have as many connections open as you may ({settings.SOCKETS_PER_USER}); close some", wait)
+
+
 @transaction.atomic
 def _count_socket(socket_id: uuid.UUID, process: str, *, user_id: int) -> None:
     _hold(user_id)
     held = OpenSocket.objects.filter(user_id=user_id, process__in=processes.living())
     if held.count() >= settings.SOCKETS_PER_USER:
-        # By then, those of a server that has died no longer count.
-        wait = processes.DEAD_AFTER * settings.PROCESS_SECONDS
-        raise _refused(f"You have as many connections open as you may ({settings.SOCKETS_PER_USER}); close some", wait)
+        raise too_many_sockets()
     if not Process.objects.filter(pk=process).exists():
         raise processes.Unannounced(process)
     OpenSocket.objects.create(pk=socket_id, process_id=process, user_id=user_id, opened_at=Now())

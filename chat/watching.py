@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 
-from chat import entry, logins, protocol, readings
+from chat import entry, logins, protocol, quotas, readings
 from chat.consumers import ChatConsumer
 from chat.database import query, write
 from chat.models import ChatSession
 from chat.protocol import Close, Code, Refused
 
+# How many each reader has open here: as many as of their own sessions, in each process.
+_watching: Counter[Any] = Counter()
+
 
 class WatchConsumer(ChatConsumer):
-    """Sent the same as the user's own page, for as long as this reader may read the session (`chat.readings`). It counts as none
-    of anybody's sockets.
+    """Sent the same as the user's own page, for as long as this reader may read the session (`chat.readings`). It counts
+    as none of the sockets of their own sessions.
     """
+
+    counted_for: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self.counted_for is not None:
+                _watching[self.counted_for] -= 1
+                if not _watching[self.counted_for]:
+                    del _watching[self.counted_for]
 
     async def _enter(self, agent: str) -> tuple[AbstractBaseUser, ChatSession]:
         """The reader and the session. Raises `entry.TurnedAway`, where it is not to be read as where there is none."""
@@ -27,6 +43,10 @@ class WatchConsumer(ChatConsumer):
         session = await query(_readable, reader, pk)
         if session is None:
             raise entry.TurnedAway(Close.NOT_FOUND)
+        if settings.SOCKETS_PER_USER and _watching[reader.pk] >= settings.SOCKETS_PER_USER:
+            raise entry.TurnedAway(Close.TOO_MANY, protocol.refused(quotas.too_many_sockets(), client_id=None))
+        _watching[reader.pk] += 1
+        self.counted_for = reader.pk
         await write(readings.record_once, reader, session)
         return reader, session
 
@@ -43,6 +63,16 @@ class WatchConsumer(ChatConsumer):
 
     async def _look(self) -> int | None:
         return await super()._look() if await self._is_signed_in() else None
+
+    async def _join(self) -> bool:
+        # A mark that came before it was heard: whether the session is still to be read is asked once more, within a second.
+        self.seen_losses = -1
+        return await super()._join()
+
+    async def _ask(self) -> None:
+        # That something was lost may be that the session is private now.
+        if await self._is_signed_in():
+            await super()._ask()
 
     async def marks_changed(self, message: dict[str, Any]) -> None:
         """The user has marked something: if it is that the session is private, not everybody may read on."""

@@ -27,9 +27,11 @@ async def reader(inside: InProcessSite, *permissions: str, name: str = "eve", is
     return user
 
 
-async def watcher(inside: InProcessSite, user: User | None, session_id: str = "s-1") -> InProcessTab:
+async def watcher(
+    inside: InProcessSite, user: User | None, session_id: str = "s-1", *, resuming: bool = True
+) -> InProcessTab:
     pk = await query(lambda: ChatSession.objects.values_list("pk", flat=True).get(public_id=session_id))
-    return await inside.tab(user, str(pk), place="ws/admin/chat")
+    return await inside.tab(user, str(pk), place="ws/admin/chat", resuming=resuming)
 
 
 async def test_who_watches_sees_what_the_user_sees(inside: InProcessSite, settings: Any) -> None:
@@ -183,7 +185,7 @@ async def test_a_change_of_the_account_is_looked_at_at_once(inside: InProcessSit
 
 
 async def test_watchers_count_as_nobodys_sockets(inside: InProcessSite, settings: Any) -> None:
-    """Neither as the user's nor as the reader's, who may have all of theirs open."""
+    """Neither as the user's nor as the reader's, who may have all of theirs open, and watch as many; not one more."""
     settings.MODEL = ScriptedModel(["ok"])
     settings.SOCKETS_PER_USER = 1
     owner = await inside.user()
@@ -192,8 +194,28 @@ async def test_watchers_count_as_nobodys_sockets(inside: InProcessSite, settings
     staff = await reader(inside, "view_chatsession")
     own = await inside.tab(staff, "own")
     await own.until_frame("connected")
-    for _ in range(2):
-        await (await watcher(inside, staff)).until_frame("connected")
+    watching = await watcher(inside, staff)
+    await watching.until_frame("connected")
+    assert await (await watcher(inside, staff)).until_closed() == Close.TOO_MANY
+    await (await watcher(inside, await reader(inside, "view_chatsession", name="adam"))).until_frame("connected")
+    await watching.close()
+    await (await watcher(inside, staff)).until_frame("connected")
     assert await query(lambda: sorted(OpenSocket.objects.values_list("user_id", flat=True))) == sorted(
         [owner.pk, staff.pk]
     )
+
+
+async def test_a_mark_that_nobody_was_told_of_closes_who_has_just_come_in(inside: InProcessSite, settings: Any) -> None:
+    """It may have come between the look at the rights and the joining of the group: rights are looked at once more after it, and
+    whenever something may have been missed.
+    """
+    settings.MODEL = ScriptedModel(["ok"])
+    tab = await inside.tab(await inside.user())
+    await tab.until_ended(await tab.say("hi"))
+    staff = await reader(inside, "view_chatsession")
+    # With a command that it sends it would be looked at as well.
+    watching = await watcher(inside, staff, resuming=False)
+    await watching.until_frame("connected")
+    await query(lambda: ChatSession.objects.update(is_private=True))
+    # Long before its next heartbeat.
+    assert await watching.until_closed(timeout=8) == Close.NOT_FOUND
