@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
@@ -12,9 +13,10 @@ from agents.steps import StepType
 from chat.models import Event, EventType, Run
 from chat.review import agent_title, cost_text
 
-# Longer texts are compared line by line, and ones longer still not at all: finding what differs takes the square of the length.
-MOST_WORDS = 2_000
-MOST_LINES = 2_000
+# Longer texts are compared line by line, and ones longer still not at all: finding what differs may take the cube of the length.
+# What it takes at the most is known before: how often something of one stands in the other, for as many parts as there may be.
+MOST_PARTS = 2_000
+MOST_WORK = 20_000_000
 MOST_PAIRS = 500
 
 
@@ -70,9 +72,9 @@ def compare(left: Run, right: Run) -> Comparison:
 def difference(left: str, right: str) -> list[tuple[str, str]] | None:
     """The parts that two texts share and those that only one has, in order; None where they are too long."""
     one, other = _words(left), _words(right)
-    if max(len(one), len(other)) > MOST_WORDS:
+    if _is_too_much(one, other):
         one, other = left.splitlines(keepends=True), right.splitlines(keepends=True)
-        if max(len(one), len(other)) > MOST_LINES:
+        if _is_too_much(one, other):
             return None
     parts: list[tuple[str, str]] = []
     for tag, begin, end, begin_other, end_other in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
@@ -87,7 +89,17 @@ def difference(left: str, right: str) -> list[tuple[str, str]] | None:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\s+|\w+|[^\w\s]", text)
+    # With the space before it: spaces alone would be the same everywhere.
+    return re.findall(r"\s*\w+|\s*[^\w\s]|\s+", text)
+
+
+def _is_too_much(one: Sequence[Hashable], other: Sequence[Hashable]) -> bool:
+    """Whether to find what differs between them may take seconds."""
+    if max(len(one), len(other)) > MOST_PARTS:
+        return True
+    counts, others = Counter(one), Counter(other)
+    same = sum(count * others[part] for part, count in counts.items())
+    return same * min(len(one), len(other)) > MOST_WORK
 
 
 def _steps(run: Run) -> list[Event]:
@@ -101,7 +113,7 @@ def _answer(steps: Sequence[Event]) -> str:
 def _pairs(left: list[Event], right: list[Event]) -> list[Pair]:
     """By order: steps of the same type and tool stand beside each other, and so do those in between, as far as they reach."""
     ones_kinds, others_kinds = ([(step.step_type, step.tool_name) for step in steps] for steps in (left, right))
-    if max(len(left), len(right)) > MOST_LINES:
+    if _is_too_much(ones_kinds, others_kinds):
         matched = [("replace", 0, len(left), 0, len(right))]
     else:
         matched = [*SequenceMatcher(None, ones_kinds, others_kinds, autojunk=False).get_opcodes()]

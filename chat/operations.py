@@ -84,8 +84,8 @@ def _retry(run: Run) -> _Act:
             message=run.message,
             agent=run.agent,
             enable_reasoning=run.enable_reasoning,
-            # Named after the run: however often somebody asks, it is asked again once.
-            client_id=f"again-{run.pk.hex}",
+            # Named after the run, as no client can name one: however often somebody asks, it is asked again once.
+            client_id=f"again:{run.pk.hex}",
             by_operator=True,
         )
     except Refused as refused:

@@ -29,7 +29,7 @@ NAMELESS = "(none)"
 @page("dashboard/", name="dashboard", title="Dashboard", permission="chat.view_run")
 def dashboard(request: HttpRequest) -> HttpResponse:
     """The numbers of the runs that the visitor may read; what the address says wrongly is said, and nothing is counted."""
-    form = DashboardForm(DEFAULTS | request.GET.dict())
+    form = DashboardForm(DEFAULTS | request.GET.dict(), reader=request.user)
     context: dict[str, Any] = {
         **admin.site.each_context(request),
         "title": "Dashboard",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.utils import timezone
 
 from agents.registry import AGENTS
 from agents.tools import TOOLS
+from chat.readings import readable_by
 from chat.statistics.period import Period, between, last_days, last_hours
 from chat.statistics.query import Dimension, Selection
 
@@ -41,6 +43,10 @@ class DashboardForm(forms.Form):
 
     user_id: int | None = None
 
+    def __init__(self, data: Mapping[str, str], *, reader: Any) -> None:
+        super().__init__(data)
+        self._reader = reader
+
     @property
     def known_agents(self) -> list[str]:
         return sorted(AGENTS)
@@ -50,13 +56,13 @@ class DashboardForm(forms.Form):
         return sorted(TOOLS)
 
     def clean_user(self) -> str:
-        """Raises where nobody has this name: no numbers would look like nobody's."""
+        """Raises where nobody of this name has anything to be counted: no numbers would look like nobody's."""
         name: str = self.cleaned_data["user"]
         if name:
-            users = get_user_model()._default_manager.filter(**{get_user_model().USERNAME_FIELD: name})
-            self.user_id = users.values_list("pk", flat=True).first()
+            sessions = readable_by(self._reader).filter(**{f"owner__{get_user_model().USERNAME_FIELD}": name})
+            self.user_id = sessions.order_by().values_list("owner_id", flat=True).first()
             if self.user_id is None:
-                raise ValidationError("There is no user of this name.")
+                raise ValidationError("Nobody of this name has a session that you may read.")
         return name
 
     def clean(self) -> dict[str, Any]:

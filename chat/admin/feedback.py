@@ -16,7 +16,7 @@ class FeedbackAdmin(ReadOnly):
     """On a private session it is as private as the session."""
 
     list_display = ["thumb", "commented", "owner", "agent", "by_model", "updated"]
-    list_filter = ["thumb", "run__agent", "run__model", "updated_at"]
+    list_filter = ["thumb", "updated_at"]
     list_select_related = ["run__session__owner"]
     ordering = ["-updated_at"]
     search_fields = ["comment", "run__session__public_id", "run__session__owner__username"]

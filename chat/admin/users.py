@@ -29,9 +29,9 @@ def may_take_out(visitor: Any) -> bool:
 
 
 def may_erase(visitor: Any, user: User) -> bool:
-    """Nobody erases themselves here, and an administrator only another one."""
+    """Nobody erases themselves here, and only administrators those of the staff: what these did would lose their name."""
     has_right = bool(visitor.has_perms(["auth.view_user", "chat.erase_user"]))
-    return has_right and visitor.pk != user.pk and (visitor.is_superuser or not user.is_superuser)
+    return has_right and visitor.pk != user.pk and (visitor.is_superuser or not (user.is_staff or user.is_superuser))
 
 
 @admin.register(User)

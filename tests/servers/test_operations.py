@@ -188,7 +188,7 @@ async def test_all_three_work_where_the_web_process_drives(
         await tab.until_current()
         assert [frame["seq"] for frame in tab.transcript()] == [event["seq"] for event in site.events("s")]
     (first, second) = site.runs("s")
-    assert (first["losses"], second["client_id"]) == (0, f"again-{run_id.replace('-', '')}")
+    assert (first["losses"], second["client_id"]) == (0, f"again:{run_id.replace('-', '')}")
 
 
 def test_the_queue_has_no_pages_of_its_own(new_stack: NewStack, new_operator: NewOperator) -> None:

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from django.conf import settings
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
@@ -14,7 +15,7 @@ from django.urls import reverse
 
 from chat.models import ChatSession, Event, Run
 from reasoning_site.first_admin import first_admin_path
-from tests.site.rows import make_session
+from tests.site.rows import client_of, make_session
 
 MODELS = ["chatsession", "run", "event"]
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>"
@@ -151,3 +152,16 @@ def test_hostile_content_is_never_markup(name: str, client: Client) -> None:
         assert "<script>alert" not in page.text
         assert "<img src=x" not in page.text
     assert "&lt;script&gt;alert(1)" in pages[0].text
+
+
+@pytest.mark.parametrize("lookup", ["regex", "iregex"])
+def test_no_address_looks_for_a_regular_expression(superuser: User, lookup: str) -> None:
+    """On SQLite it would be Python that looks, for as long as the expression's author likes."""
+    client = client_of(superuser)
+    for model in admin.site._registry:
+        column = next(field.name for field in model._meta.concrete_fields if not field.is_relation)
+        address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        for query in ({f"{column}__{lookup}": "^(a+)+$"}, {f"{column}__{lookup}": "", "p": "1"}):
+            assert client.get(address, query).status_code == 400, address
+    assert client.get("/admin/dashboard/", {f"user__{lookup}": "a"}).status_code == 400
+    assert client.get(reverse("admin:chat_run_changelist"), {"message__contains": "regex"}).status_code == 200

@@ -15,9 +15,9 @@ from tests.site.test_transcripts import compare, more_steps
 def test_the_difference_of_two_texts() -> None:
     """Word by word, line by line where they are long, and not at all where that would take for ever; nothing is lost."""
     assert difference("It is 42.", "It was 42.") == [
-        ("same", "It "),
-        ("left", "is"),
-        ("right", "was"),
+        ("same", "It"),
+        ("left", " is"),
+        ("right", " was"),
         ("same", " 42."),
     ]
     assert difference("", "new") == [("right", "new")]
@@ -28,6 +28,13 @@ def test_the_difference_of_two_texts() -> None:
     assert [text for what, text in parts if what == "left"] == ["line 250 of many words\n"]
     assert "".join(text for what, text in parts if what != "right") == long
     assert difference("\n" * 5_000 + "x " * 2_000, "y") is None
+
+
+@pytest.mark.parametrize("between", [" ", "\n", ".\n", ",", " same "])
+def test_texts_that_share_only_what_is_between_their_words_share_nothing(between: str) -> None:
+    """To find that, word by word, would take the cube of their length."""
+    left, right = (between.join(f"{side}{number}" for number in range(990)) for side in "ab")
+    assert difference(left, right) == [("left", left), ("right", right)]
 
 
 def test_a_comparison_says_what_differs(owner: User, superuser: User) -> None:

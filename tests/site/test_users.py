@@ -8,15 +8,17 @@ import zipfile
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission, User
 from django.core.cache import cache
 from django.db import connection
 from django.test import AsyncClient, Client
 
-from chat import erasure
+from chat import erasure, personal_export
 from chat.models import ChatSession, Event, LegalHold, Reading, Run, RunState
 from chat.rights import GROUPS, make_groups
+from reasoning_site import own_data
 from tests.site.rows import client_of, make_session
 
 
@@ -92,6 +94,8 @@ def test_nobody_erases_themselves_an_operator_no_administrator_and_nobody_the_la
     operator = signed_in(groups["operator"])
     assert operator.post(page_of(groups["operator"], "erase"), {"name": "operator"}).status_code == 403
     assert operator.post(page_of(superuser, "erase"), {"name": "superuser"}).status_code == 403
+    # What they did would lose their name.
+    assert operator.post(page_of(groups["auditor"], "erase"), {"name": "auditor"}).status_code == 403
     with pytest.raises(erasure.Refused, match="only administrator"):
         erasure.erase(superuser, lambda line: None)
     second = User.objects.create_superuser("second")
@@ -245,6 +249,41 @@ def test_everybody_takes_out_their_own_but_not_that_it_is_held(owner: User, othe
     assert "other words" not in json.dumps(found)
     assert client_of(owner).post("/accounts/data/").status_code == 403
     assert Client().post("/accounts/data/").status_code == 302
+
+
+def test_of_one_user_one_is_put_together_at_a_time(owner: User, other: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks meanwhile is told so; others are not, and neither is who asks again later."""
+    meanwhile = []
+    write = personal_export.write_zip
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        meanwhile.append(set(own_data._making))
+        return write(*arguments, **named)
+
+    monkeypatch.setattr(personal_export, "write_zip", watched)
+    for _ in range(2):
+        assert tables(signed_in(owner).post("/accounts/data/").getvalue())
+    assert meanwhile == [{owner.pk}, {owner.pk}]
+    own_data._making.add(owner.pk)
+    try:
+        answer = signed_in(owner).post("/accounts/data/")
+        assert tables(signed_in(other).post("/accounts/data/").getvalue())
+    finally:
+        own_data._making.discard(owner.pk)
+    assert (answer.status_code, int(answer["Retry-After"]) > 0) == (429, True)
+
+
+def test_an_address_that_two_have_is_nobodys(owner: User, other: User) -> None:
+    """Nobody has shown that it is theirs: what was tried under it is in neither's data."""
+    User.objects.filter(pk=owner.pk).update(email="Ada@example.org")
+    owner.refresh_from_db()
+    AccessAttempt.objects.create(username="ada@example.org", ip_address="192.0.2.1", failures_since_start=1)
+    found = tables(signed_in(owner).post("/accounts/data/").getvalue())
+    assert [attempt["ip_address"] for attempt in found["axes.AccessAttempt"]] == ["192.0.2.1"]
+    User.objects.filter(pk=other.pk).update(email="ada@example.org")
+    for user in (owner, other):
+        user.refresh_from_db()
+        assert tables(signed_in(user).post("/accounts/data/").getvalue())["axes.AccessAttempt"] == []
 
 
 @pytest.mark.django_db(transaction=True)
