@@ -88,9 +88,13 @@ def _loose() -> dict[Models, Callable[[Any], Q]]:
 
 
 def _tried(user: Any) -> Q:
-    """Sign-ins under the user's name or address, however spelled; not those under what is exactly another user's name."""
-    names = [name for name in (user.get_username(), user.email) if name]
+    """Sign-ins under the user's name or address, however spelled; not those under what is exactly another user's name, or under an
+    address that another user has as well: nobody has shown that it is theirs.
+    """
     others = get_user_model()._default_manager.exclude(pk=user.pk)
+    names = [user.get_username()]
+    if user.email and not others.filter(email__iexact=user.email).exists():
+        names.append(user.email)
     tried = reduce(or_, (Q(username__iexact=name) for name in names))
     taken = others.filter(tried).values_list("username", flat=True)
     return tried & ~Q(username__in=list(taken))

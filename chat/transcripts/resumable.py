@@ -58,8 +58,11 @@ class ResumableFile:
             "described": about.described,
             "at": about.at.isoformat() if about.at else None,
         }
-        self._out = self._files.enter_context(self._part.open("xb"))
-        self._log = self._files.enter_context(self._journal.open("xb"))
+        for file in (self._part, self._journal):
+            # What is private is among it: nobody else on the machine reads it.
+            file.touch(mode=0o600, exist_ok=False)
+        self._out = self._files.enter_context(self._part.open("r+b"))
+        self._log = self._files.enter_context(self._journal.open("r+b"))
         self._log.write(json.dumps(head).encode() + b"\n")
         for run in selection.runs:
             self._log.write(run.encode() + b"\n")

@@ -168,7 +168,9 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(filled: tuple[dict[st
         kills += process.wait() == -signal.SIGKILL
         assert not file.exists()
     assert kills == 3
+    assert journal.stat().st_mode & 0o077 == 0
     manage(env, "exporttranscripts", "--output", str(file), "--resume")
+    assert file.stat().st_mode & 0o077 == 0
     assert file.read_bytes() == whole.read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {"data", "whole.jsonl", "killed.jsonl"}
 
