@@ -46,6 +46,8 @@ def kinds(*, frozen_seconds: float) -> list[Kind]:
         *(
             Kind(f"run taken over by an operator {name}", "operators", 2, worker_faults.taken_over(moment))
             for name, moment in worker_faults.MOMENTS.items()
+            # What ends a run holds its session until it has: nobody comes in between.
+            if moment is not worker_faults.before_the_ending
         ),
         Kind("web server killed", "ground", 6, ground_faults.web_killed),
         Kind("web server stopped and continued", "ground", 5, ground_faults.web_stopped),

@@ -153,10 +153,9 @@ def taken_over(moment: Moment) -> Fault:
         async with _victim(world, chance, moment) as victim:
             began = time.monotonic()
             async with world.felt():
-                # The end of a run, held on its way, holds its session: nobody takes it over before it is let go.
-                if moment is before_the_ending:
-                    victim.let_go()
                 await world.take_over(victim.run_id)
+                (run,) = await world.query("SELECT attempt FROM chat_run WHERE id = %s", victim.run_id)
+                assert run["attempt"] > 1, "it was not taken from its worker"
                 victim.let_go()
                 seconds = await _goes_on(victim, began)
         return Outcome(await _fate(victim), seconds)
