@@ -137,19 +137,18 @@ def test_a_journal_that_is_broken_is_refused(tmp_path: Path) -> None:
 # --- real processes -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def filled(tmp_path: Path) -> tuple[dict[str, str], Path]:
-    """The environment of an installation with some hundred runs, and its transcripts in a file."""
+def filled(tmp_path: Path, *, steps: int) -> tuple[dict[str, str], Path]:
+    """The environment of an installation with so many events, and its transcripts in a file."""
     env = {"DATA_DIR": str(tmp_path / "data"), "MODEL": "demo"}
     manage(env, "migrate", "-v0")
-    manage(env, "filltranscripts", "--steps", "12000", "--users", "10")
+    manage(env, "filltranscripts", "--steps", str(steps), "--users", "10")
     file = tmp_path / "whole.jsonl"
     manage(env, "exporttranscripts", "--output", str(file))
     return env, file
 
 
-def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(filled: tuple[dict[str, str], Path], tmp_path: Path) -> None:
-    env, whole = filled
+def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    env, whole = filled(tmp_path, steps=12_000)
     file = tmp_path / "killed.jsonl"
     command = [sys.executable, str(TOP / "manage.py"), "exporttranscripts", "--output", str(file)]
     journal = tmp_path / "killed.jsonl.resume"
@@ -180,11 +179,9 @@ def _places(journal: Path, runs: int) -> int:
     return max(0, journal.read_bytes().count(b"\n") - runs - 1) if journal.exists() else 0
 
 
-def test_to_postgresql_and_back_nothing_is_lost(
-    filled: tuple[dict[str, str], Path], tmp_path: Path, postgres_server: PostgresServer
-) -> None:
+def test_to_postgresql_and_back_nothing_is_lost(tmp_path: Path, postgres_server: PostgresServer) -> None:
     """Every format has the same bytes on both databases."""
-    _, whole = filled
+    _, whole = filled(tmp_path, steps=3_000)
     sqlite = {"DATA_DIR": str(tmp_path / "sqlite"), "MODEL": "demo"}
     postgres = {
         "DATA_DIR": str(tmp_path / "postgres"),
