@@ -11,6 +11,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth import get_user, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import Group
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.models import Session
 from django.db import transaction
@@ -104,6 +105,21 @@ def on_user_saved(*, instance: AbstractBaseUser, update_fields: frozenset[str] |
     if update_fields == frozenset({"last_login"}):
         return  # Somebody signs in.
     _tell(instance.pk, {"type": "login.changed"})
+
+
+def on_rights_changed(*, instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, **_: Any) -> None:
+    """Let those who have other rights now, or are in another group, look whether they may still read what they watch."""
+    if action not in ("post_add", "post_remove", "post_clear"):
+        return
+    if isinstance(instance, Group) and not reverse:
+        users: Iterable[Any] = get_user_model().objects.filter(groups=instance).values_list("pk", flat=True)
+    elif isinstance(instance, get_user_model()):
+        users = [instance.pk]
+    else:
+        # Put into a group or taken out of it from its side; who was there before it was emptied is not told any more.
+        users = pk_set or () if isinstance(instance, Group) else ()
+    for user in users:
+        _tell(user, {"type": "login.changed"})
 
 
 def _tell(user_id: object, message: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 
 from chat.database import query
 from chat.models import ChatSession, OpenSocket, Reading, Run
@@ -132,6 +132,40 @@ async def test_the_right_to_read_ends(inside: InProcessSite, settings: Any) -> N
     await query(staff.user_permissions.clear)
     await second.send("resume", after=0)
     assert await second.until_closed() == Close.NOT_FOUND
+
+
+@pytest.mark.parametrize("way", ["their permission", "their group", "the group's permission", "out of the group"])
+async def test_a_right_that_is_taken_away_closes_at_once(inside: InProcessSite, settings: Any, way: str) -> None:
+    """Whichever way it came, and to those alone who have lost it."""
+    settings.MODEL = ScriptedModel(["ok"])
+    tab = await inside.tab(await inside.user())
+    await tab.until_ended(await tab.say("hi"))
+    staff, stays = await reader(inside), await reader(inside, "view_chatsession", name="adam")
+    readers = await query(Group.objects.create, name="readers")
+
+    def change(give: bool) -> None:
+        permission = Permission.objects.get(codename="view_chatsession")
+        if way == "their permission":
+            staff.user_permissions.set([permission] if give else [])
+        elif give:
+            readers.permissions.add(permission)
+            staff.groups.add(readers)
+        elif way == "their group":
+            staff.groups.clear()
+        elif way == "the group's permission":
+            readers.permissions.remove(permission)
+        else:
+            readers.user_set.remove(staff)
+
+    await query(change, True)
+    watching, other = await watcher(inside, staff), await watcher(inside, stays)
+    for one in (watching, other):
+        await one.until_current()
+    # What they look at by themselves when they are new is over.
+    await asyncio.sleep(1.5)
+    await query(change, False)
+    assert await watching.until_closed(timeout=8) == Close.NOT_FOUND
+    assert other.close_code is None
 
 
 async def test_a_session_that_its_user_marks_private_is_closed_to_viewers_at_once(

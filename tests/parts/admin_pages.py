@@ -69,9 +69,11 @@ def _compared(_: User) -> Arguments:
 def _dashboard(_: User) -> Arguments:
     ways = [urlencode({"by": way}) for way in ("agent", "model", "tool", "user")]
     names = {"agent": CORPUS[4], "model": CORPUS[10], "tool": HOSTILE}
-    user = User.objects.exclude(first_name="").order_by("-pk")[0]
+    owner = User.objects.filter(chat_sessions__isnull=False).order_by("-pk")[0]
+    without_sessions = User.objects.exclude(first_name="").order_by("-pk")[0]
     return [
-        ([], ["", *ways, urlencode({"range": "24h", "user": user.username}), urlencode(names)], 200),
+        ([], ["", *ways, urlencode({"range": "24h", "user": owner.username}), urlencode(names)], 200),
+        ([], [urlencode({"user": without_sessions.username})], 400),
         ([], [urlencode(dict.fromkeys(("range", "by", "start", "end", "user", *names), HOSTILE))], 400),
     ]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import time
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -18,15 +20,20 @@ from tests.parts.site_process import NewSite
 from tests.parts.socket_client import open_socket
 
 
-async def asked_for_readiness(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+@contextlib.asynccontextmanager
+async def asked_for_readiness(server: Server) -> AsyncIterator[asyncio.StreamReader]:
     """A request that the server has read, and that it can't answer for a while where Redis hangs."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    await writer.drain()
-    async with httpx.AsyncClient(base_url=server.origin, trust_env=False, timeout=20) as client:
-        # What came first is read first.
-        await client.get("/healthz")
-    return reader, writer
+    try:
+        writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        async with httpx.AsyncClient(base_url=server.origin, trust_env=False, timeout=20) as client:
+            # What came first is read first.
+            await client.get("/healthz")
+        yield reader
+    finally:
+        writer.transport.abort()
+        await asyncio.sleep(0)
 
 
 async def test_while_it_drains(new_site: NewSite, own_redis: RedisServer) -> None:
@@ -36,10 +43,12 @@ async def test_while_it_drains(new_site: NewSite, own_redis: RedisServer) -> Non
     user = site.new_user()
     socket = await open_socket(server, user, "draining")
     await socket.receive_until("connected")
-    async with httpx.AsyncClient(base_url=server.origin, trust_env=False, timeout=20) as client:
-        # Asks Redis, which hangs: this request takes two seconds.
-        own_redis.pause()
-        in_flight, to_it = await asked_for_readiness(server)
+    # Asks Redis, which hangs: this request takes two seconds.
+    own_redis.pause()
+    async with (
+        httpx.AsyncClient(base_url=server.origin, trust_env=False, timeout=20) as client,
+        asked_for_readiness(server) as in_flight,
+    ):
         server._child.signal(signal.SIGTERM)
         going_away = await socket.receive_until("going_away")
         assert going_away["data"] == {"spread": 5}
@@ -50,7 +59,6 @@ async def test_while_it_drains(new_site: NewSite, own_redis: RedisServer) -> Non
         assert await late.closed() == Close.RESTART
         assert [frame["type"] for frame in late.frames] == ["going_away"]
         answer = json.loads((await in_flight.read()).partition(b"\r\n\r\n")[2])
-        to_it.close()
         assert (answer["status"], answer["database"]) == ("unavailable", "ok")
     assert await asyncio.to_thread(server._child.process.wait, 20) == 0
     own_redis.resume()
@@ -73,11 +81,10 @@ async def test_what_does_not_end_is_cut_after_the_time_for_it(new_site: NewSite,
     """A request that takes longer than `DRAIN_SECONDS` does not keep the process; the log says how many there were."""
     server = new_site(redis=own_redis, DRAIN_SECONDS="0.3", READY_SECONDS="60").servers[0]
     own_redis.pause()
-    in_flight, to_it = await asked_for_readiness(server)
-    assert await asyncio.to_thread(server.term) == 0
-    own_redis.resume()
-    answer = await in_flight.read()
-    to_it.close()
+    async with asked_for_readiness(server) as in_flight:
+        assert await asyncio.to_thread(server.term) == 0
+        own_redis.resume()
+        answer = await in_flight.read()
     # What is cut may still get out that it was: never that the server is ready.
     assert answer == b"" or answer.startswith(b"HTTP/1.1 503")
     assert "Ending with 1 requests and sockets under way" in server.output()
@@ -86,17 +93,17 @@ async def test_what_does_not_end_is_cut_after_the_time_for_it(new_site: NewSite,
 async def test_the_second_signal_does_not_wait(new_site: NewSite, own_redis: RedisServer) -> None:
     """Whoever presses Ctrl-C twice means it: the process ends there and then, whatever it waits for."""
     server = new_site(redis=own_redis, DRAIN_SECONDS="60").servers[0]
-    async with httpx.AsyncClient(base_url=server.origin, trust_env=False, timeout=20) as client:
-        own_redis.pause()
-        _, to_it = await asked_for_readiness(server)
+    own_redis.pause()
+    async with (
+        httpx.AsyncClient(base_url=server.origin, trust_env=False, timeout=20) as client,
+        asked_for_readiness(server),
+    ):
         server._child.signal(signal.SIGINT)
         while (await client.get("/readyz")).json() != {"status": "draining"}:
             pass
         server._child.signal(signal.SIGINT)
-        assert await asyncio.to_thread(server._child.process.wait, 1) == -signal.SIGINT
-        own_redis.resume()
-        to_it.close()
-        await asyncio.sleep(0)
+        assert await asyncio.to_thread(server._child.process.wait, 20) == -signal.SIGINT
+    own_redis.resume()
 
 
 async def test_a_silent_peer_is_not_waited_for(new_site: NewSite) -> None:
