@@ -64,10 +64,11 @@ class WatchConsumer(ChatConsumer):
     async def _look(self) -> int | None:
         return await super()._look() if await self._is_signed_in() else None
 
-    async def _join(self) -> bool:
-        # A mark that came before it was heard: whether the session is still to be read is asked once more, within a second.
-        self.seen_losses = -1
-        return await super()._join()
+    async def _open(self) -> None:
+        await super()._open()
+        # A mark that came between the first look and the joining of the group was not heard.
+        if self.is_open and not self.left:
+            await self._is_signed_in()
 
     async def _ask(self) -> None:
         # That something was lost may be that the session is private now.

@@ -120,13 +120,15 @@ async def greet(name: str) -> str:
 def new_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewModule]:
     """Write a module that can be imported for the length of a test; what it adds is taken back."""
     monkeypatch.syspath_prepend(tmp_path)
-    agents, tools, modules = dict(AGENTS), dict(TOOLS), set(sys.modules)
+    agents, tools = dict(AGENTS), dict(TOOLS)
     yield lambda name, text: (tmp_path / f"{name}.py").write_text(text)
     for known, before in ((AGENTS, agents), (TOOLS, tools)):
         for name in known.keys() - before.keys():
             del known[name]
-    for name in sys.modules.keys() - modules:
-        del sys.modules[name]
+    # Those alone: of a library that was imported meanwhile, a second copy would not know the errors of the first.
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").is_relative_to(tmp_path):
+            del sys.modules[name]
 
 
 async def test_a_module_adds_an_agent_and_a_tool(new_module: NewModule, model_server: ModelServer) -> None:

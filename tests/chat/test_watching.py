@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 
+from chat import group, readings
 from chat.database import query
 from chat.models import ChatSession, OpenSocket, Reading, Run
 from chat.protocol import Close, Code
@@ -239,17 +240,36 @@ async def test_watchers_count_as_nobodys_sockets(inside: InProcessSite, settings
     )
 
 
-async def test_a_mark_that_nobody_was_told_of_closes_who_has_just_come_in(inside: InProcessSite, settings: Any) -> None:
-    """It may have come between the look at the rights and the joining of the group: rights are looked at once more after it, and
-    whenever something may have been missed.
-    """
+async def test_a_mark_that_comes_while_somebody_comes_in_closes_them(
+    inside: InProcessSite, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at their rights and the joining of the group they hear of nothing: they are looked at once more after it."""
     settings.MODEL = ScriptedModel(["ok"])
     tab = await inside.tab(await inside.user())
     await tab.until_ended(await tab.say("hi"))
-    staff = await reader(inside, "view_chatsession")
+    record = readings.record_once
+
+    def marked_meanwhile(*arguments: Any) -> None:
+        record(*arguments)
+        ChatSession.objects.update(is_private=True)
+
+    monkeypatch.setattr(readings, "record_once", marked_meanwhile)
     # With a command that it sends it would be looked at as well.
-    watching = await watcher(inside, staff, resuming=False)
+    watching = await watcher(inside, await reader(inside, "view_chatsession"), resuming=False)
+    assert await watching.until_closed(timeout=8) == Close.NOT_FOUND
+
+
+async def test_where_something_was_missed_it_may_have_been_a_mark(
+    inside: InProcessSite, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the group lost is found in the log, and whether the session is still to be read, before more of it is sent."""
+    settings.MODEL = ScriptedModel(["ok"])
+    tab = await inside.tab(await inside.user())
+    await tab.until_ended(await tab.say("hi"))
+    watching = await watcher(inside, await reader(inside, "view_chatsession"), resuming=False)
     await watching.until_frame("connected")
+    await asyncio.sleep(0.5)
     await query(lambda: ChatSession.objects.update(is_private=True))
+    monkeypatch.setattr(group, "_losses", group._losses + 1)
     # Long before its next heartbeat.
     assert await watching.until_closed(timeout=8) == Close.NOT_FOUND

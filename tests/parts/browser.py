@@ -19,12 +19,14 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, WebError, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, WebError, async_playwright, expect
 
 from tests.parts.chromium import find
 from tests.parts.site_process import Site, User
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "var" / "screenshots"
+# What is waited for comes, on a machine that does much else, later than its five seconds: a new server imports what agents need.
+EXPECT_MILLISECONDS = 20_000
 FLAGS = [
     "--disable-gpu",
     # Sites of tests come and go on the same ports; HTTP/3 would be one more way to reach one that is gone.
@@ -79,6 +81,7 @@ NewPage = Callable[..., Awaitable[Page]]
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """One Chromium for all tests; each page has a context of its own in it."""
+    expect.set_options(timeout=EXPECT_MILLISECONDS)
     chromium = find()
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(
@@ -116,7 +119,7 @@ async def new_page(
         context = await browser.new_context(base_url=door.origin, **options)  # type: ignore[arg-type] # any of Playwright's
         contexts.append(context)
         page_errors.watch(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(EXPECT_MILLISECONDS)
         if user is not None:
             pairs = (pair.split("=", 1) for pair in door.cookie(user).split("; "))
             await context.add_cookies([{"name": name, "value": value, "url": door.origin} for name, value in pairs])
