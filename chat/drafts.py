@@ -22,11 +22,11 @@ SLOWEST_SECONDS = 0.5
 # No frame of a draft is long: servers and proxies bound the size of a message, and a client acknowledges by frames.
 PIECE_LENGTH = 32 * 1024
 # The pause grows to this many times what the last message was late or took: a loaded process tells less often.
-PATIENCE = 4
+PATIENCE = 2.5
 # Each message costs what it costs, however few tokens are in it: with so many runs the pause is longer by so large a part, and
 # then no longer.
 MANY_RUNS = 25
-LONGER = 1.25
+LONGER = 0.6
 
 _telling = 0  # runs of this process
 
