@@ -50,14 +50,14 @@ class Narrowing(ListFilter):
 
     def parameters(self) -> list[str]:
         """Those of the address that are this filter's."""
-        raise NotImplementedError
+        raise NotImplementedError  # each filter has its own
 
     def expected_parameters(self) -> list[str | None]:
         return [*self.parameters()]
 
     def condition(self) -> Q:
         """Asked for where something was given."""
-        raise NotImplementedError
+        raise NotImplementedError  # each filter has its own
 
     def has_output(self) -> bool:
         return True
@@ -108,7 +108,7 @@ class Typed(Narrowing):
 
     def filled(self, values: dict[str, Any]) -> Q:
         """The condition for what was typed; what was left empty is not in it."""
-        raise NotImplementedError
+        raise NotImplementedError  # each filter has its own
 
     def condition(self) -> Q:
         form = self.form()

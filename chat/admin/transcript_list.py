@@ -64,19 +64,19 @@ class TranscriptList(ReadOnly):
 
     def readable(self, viewer: Viewer) -> QuerySet[Any]:
         """Those of the list's rows that may be read."""
-        raise NotImplementedError
+        raise NotImplementedError  # each list has its own
 
     def found(self, queryset: QuerySet[Any], text: str, *, viewer: Viewer) -> QuerySet[Any]:
         """Those rows that have to do with the words. What the viewer may not read makes no difference to what is found."""
-        raise NotImplementedError
+        raise NotImplementedError  # each list has its own
 
     def having_to_do_with(self, queryset: QuerySet[Any], runs: Q) -> QuerySet[Any]:
         """Those rows that have to do with a run for which this is true."""
-        raise NotImplementedError
+        raise NotImplementedError  # each list has its own
 
     def light(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """With no more of each row than a list shows: texts may be long."""
-        raise NotImplementedError
+        raise NotImplementedError  # each list has its own
 
     def completed(self, rows: list[Any]) -> list[Any]:
         """With what a page's rows lack, asked for once for all of them."""

@@ -61,7 +61,7 @@ class Dataset(Form):
     """A format with one piece for each run, made from it and the turns before it; runs that have no answer are left out."""
 
     def example(self, run: Run, before: Sequence[Turn], turn: Turn) -> str:
-        raise NotImplementedError
+        raise NotImplementedError  # each data set has its own
 
 
 GONE = "This run was deleted, or may not be read any more."

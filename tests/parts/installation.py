@@ -76,11 +76,11 @@ class Installation:
     @property
     def origin(self) -> str:
         """`http://127.0.0.1:PORT`."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of installation has its own
 
     def query(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """Rows of the database, beside the site's back."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of installation has its own
 
     def manage(self, *words: str) -> str:
         """Run `manage.py` in this installation, and return its output. Raises `DiedEarly`, with the output, where it

@@ -15,7 +15,7 @@ class Part:
 
     def start(self) -> None:
         """Returns when it is ready. Raises `DiedEarly`, with its output, where it does not get there."""
-        raise NotImplementedError
+        raise NotImplementedError  # each part has its own
 
     @property
     def running(self) -> bool:

@@ -25,7 +25,7 @@ class Planting:
 
     def text(self, field: Any) -> str:
         """A text for this column, no longer than it may be."""
-        raise NotImplementedError
+        raise NotImplementedError  # whoever plants has their own
 
     def json(self, field: Any) -> Any:
         """A value for this column of JSON."""
