@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from functools import partial
 from typing import Any
@@ -204,7 +205,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             case "draft" | "drafts" | "recorded" if not self.is_open or self.left:
                 pass
             case "draft":
-                await self.feed.draft(message["text"], message["at"])
+                with self._database_may_fail():
+                    await self.feed.draft(message["text"], at=message["at"], after=message["after"])
             case "drafts":
                 await self.feed.drafts(message["texts"])
             case "recorded":
@@ -234,6 +236,10 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         self.told_marks = None
         with self._database_may_fail():
             await self.feed.send(await query(marks.changed, self.session.pk, message["run"]))
+
+    async def missed(self, message: dict[str, Any]) -> None:
+        """Something could not be told to this session or this user while the layer was away: all of it is asked for."""
+        self.asked_at, self.seen_losses = -math.inf, -1
 
     async def tell(self, frame: str) -> None:
         """What operators say to all users has changed."""

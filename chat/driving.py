@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeVar
@@ -58,7 +58,7 @@ class Driving:
         self.drafts = Drafts(
             run_id=self.run_id,
             attempt=run.attempt,
-            tell=partial(group.tell_draft, run.session_id) if run.enable_reasoning else None,
+            tell=self._tell_draft if run.enable_reasoning else None,
         )
         steps = claimed.steps
         self._recorded_steps = steps[-1].number if steps else 0
@@ -66,6 +66,7 @@ class Driving:
         self.iterations = steps[-1].iteration if steps else 0
         self._mapper = Mapper(next_step=self._recorded_steps + 1, iterations=self.iterations, replayed=self.replayed)
         # Calls of tools without a recorded result: a run is not handed over in the middle of them, if it can be helped.
+        self._announced = 0
         self._at_work = {call["id"] for call in self.replayed.tool_calls} if self.replayed else set[str | None]()
         self._thinking: asyncio.Task[bool] | None = None
         self._stopping = False
@@ -81,7 +82,7 @@ class Driving:
         """
         telling = asyncio.create_task(self.drafts.keep_telling())
         try:
-            await events.announce(self.session_id, self.claimed.recorded)
+            await self._announce(self.claimed.recorded)
             ending = await self._outcome(agent)
             self._ending = True
             telling.cancel()
@@ -189,7 +190,15 @@ class Driving:
             else:
                 self._at_work.discard(step.call_id)
         self.drafts.recorded(steps[-1].number)
+        await self._announce(recorded)
+
+    async def _announce(self, recorded: Sequence[events.Recorded]) -> None:
         await events.announce(self.session_id, recorded)
+        # Not before it: whoever hears of what it was not told asks the database.
+        self._announced = recorded[-1].seq
+
+    async def _tell_draft(self, text: str, at: float) -> bool:
+        return await group.tell_draft(self.session_id, text, at=at, after=self._announced)
 
     async def _end(self, ending: Ending) -> None:
         """Record the end of the run, with what was said so far where it was cut off, and announce it."""

@@ -171,11 +171,13 @@ class Feed:
         if message["seq"] > self._cursor:
             await self.heal()
 
-    async def draft(self, text: str, at: float) -> None:
-        """A piece of a draft, for everyone; `at` is when its oldest token came."""
+    async def draft(self, text: str, *, at: float, after: int) -> None:
+        """A piece of a draft, for everyone; `at` is when its oldest token came, `after` the `seq` of what was announced before."""
         self._heard(expects_more=True)
         if not self._has_room():
             return
+        if after > self._cursor:
+            await self.heal()
         if self._hush_until > asyncio.get_running_loop().time():
             self._dropped_pieces = True
         else:

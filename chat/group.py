@@ -22,7 +22,11 @@ logger = logging.getLogger(__name__)
 # A layer that has just failed is not tried for so long: each try may cost `LAYER_SECONDS`, and every token would try.
 AWAY_SECONDS = 0.5
 
+# What is told when the layer takes messages again to every group that something could not be told.
+MISSED = {"type": "missed"}
+
 _losses = 0
+_not_told: set[str] = set()
 _away_until = 0.0
 _is_away = False
 
@@ -47,18 +51,21 @@ def of_driver(session_id: int) -> str:
     return f"driver.{session_id}"
 
 
-async def tell_draft(session_id: int, text: str, at: float) -> bool:
-    """Send a delta to everyone who watches; `at` is the wall clock's time when its oldest token came. False where the layer
-    failed or was too slow.
+async def tell_draft(session_id: int, text: str, *, at: float, after: int) -> bool:
+    """Send a delta to everyone who watches; `at` is the wall clock's time when its oldest token came, `after` the `seq` of what
+    was announced before it: who did not hear that reads the log. False where the layer failed or was too slow.
     """
-    return await tell(of_session(session_id), {"type": "draft", "text": text, "at": at})
+    return await tell(of_session(session_id), {"type": "draft", "text": text, "at": at, "after": after})
 
 
 async def tell(group: str, message: dict[str, Any]) -> bool:
-    """Send to a group; False where the layer failed or was too slow."""
+    """Send to a group; False where the layer failed or was too slow. The group is then told that it missed something, as soon as
+    the layer answers again (`layer_answers`): only this process knows.
+    """
     was_told = await _attempt(f"telling {group}", get_channel_layer().group_send(group, message))
     if not was_told:
         metrics.announcement_dropped()
+        _not_told.add(group)
     return was_told
 
 
@@ -86,8 +93,14 @@ async def close(channel: str) -> bool:
 
 
 async def layer_answers() -> bool:
-    """Whether the channel layer takes a message now."""
-    return await _attempt("asking it", get_channel_layer().group_send("nobody", {"type": "nothing"}))
+    """Whether the channel layer takes a message now. Where it does, the groups that could not be told something learn of it."""
+    if not await _attempt("asking it", get_channel_layer().group_send("nobody", {"type": "nothing"})):
+        return False
+    missed = list(_not_told)
+    _not_told.clear()
+    for name in missed:
+        await tell(name, MISSED)
+    return True
 
 
 def losses() -> int:

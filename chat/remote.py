@@ -16,8 +16,8 @@ _probing: set[asyncio.Task[None]] = set()
 
 
 def start() -> None:
-    """Begin what a web process does beside its requests: drive runs where no worker does, and try the channel layer. Calling it
-    again does nothing.
+    """Begin what a process does beside its requests or its jobs: drive runs where no worker does, and try the channel layer.
+    Calling it again does nothing.
     """
     if not settings.HAS_WORKERS:
         driver.current()
@@ -28,7 +28,9 @@ def start() -> None:
 
 
 async def _probe() -> None:
-    """Find out that the layer is away before somebody's announcement is lost, so that sockets ask meanwhile."""
+    """Find out that the layer is away before somebody's announcement is lost, so that sockets ask meanwhile, and that it is back,
+    so that those who were not told something hear of it.
+    """
     while True:
         await group.layer_answers()
         await asyncio.sleep(PROBE_SECONDS)

@@ -18,7 +18,7 @@ from procrastinate.jobs import Status
 from procrastinate.psycopg_connector import PsycopgConnector
 from procrastinate.worker import Worker
 
-from chat import driver, processes
+from chat import driver, processes, remote
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ async def work(
     """
     presence = processes.current("worker")
     mine = driver.begin(driver.Driver(capacity=concurrency))
+    remote.start()
     taking = asyncio.create_task(_keep_taking(concurrency=concurrency, queues=queues, name=mine.worker, ready=ready))
     try:
         stopped = asyncio.create_task(stop.wait())

@@ -138,7 +138,12 @@ class Shard:
         if name not in self._subscribed:
             self._subscribed[name] = asyncio.get_running_loop().create_future()
             if self._connection is not None:
-                await self._connection.send_command("SUBSCRIBE", name, check_health=False)
+                try:
+                    await self._connection.send_command("SUBSCRIBE", name, check_health=False)
+                except (RedisError, OSError, AttributeError) as error:
+                    # Whoever listens finds it broken too. An attribute is missing where it was given up in mid-command.
+                    if not is_a_receiver:
+                        raise NotConnected("Redis does not answer.") from error
         if is_a_receiver:
             return
         # Not to be cancelled with one of those who wait for it.
@@ -190,15 +195,16 @@ class Shard:
     async def _keep_listening(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(CONNECTING_SECONDS):
-                    connection = await self._connect()
-                await self._listen(connection)
+                try:
+                    async with asyncio.timeout(CONNECTING_SECONDS):
+                        connection = await self._connect()
+                    await self._listen(connection)
+                finally:
+                    await self._disconnect()
             except Exception as error:  # noqa: BLE001 - whatever ends one connection, there must be another
                 # The library's own text says where the server is and what it did, and no password.
                 logger.log(logging.DEBUG if self._is_away else logging.WARNING, "Redis is away: %s", _explained(error))
                 self._is_away = True
-            finally:
-                await self._disconnect()
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _connect(self) -> Any:
@@ -240,6 +246,8 @@ class Shard:
                 case b"subscribe", self._beat:
                     self._came_back()
                 case b"subscribe", channel if channel in self._subscribed:
+                    # Among thousands the beat's comes late.
+                    self._unheard = 0
                     if not self._subscribed[channel].done():
                         self._subscribed[channel].set_result(True)
                 case _:
@@ -272,7 +280,7 @@ class Shard:
             try:
                 async with asyncio.timeout(BEAT_SECONDS):
                     await self.publish(self._beat, b"")
-            except TimeoutError:
+            except (TimeoutError, RedisError, OSError):
                 pass  # It was not heard either, and that is counted.
 
     async def _look_for_the_primary(self, connection: Any) -> None:
@@ -288,7 +296,8 @@ class Shard:
     async def _disconnect(self) -> None:
         """Close what there is, and let go of those who wait for it."""
         pool, self._pool, self._connection = self._pool, None, None
-        if self._sending is not None:
+        # One that has run out is being heeded already, and refuses to be set anew.
+        if self._sending is not None and not self._sending.expired():
             self._sending.reschedule(asyncio.get_running_loop().time())
         waiting, self._subscribed = self._subscribed, {}
         for future in waiting.values():

@@ -8,7 +8,7 @@ import asyncio
 
 import redis
 
-from tests.parts.model_script import Pace, Text
+from tests.parts.model_script import Gate, Pace, Text
 from tests.parts.model_server import ModelServer
 from tests.parts.redis_server import RedisServer
 from tests.parts.site_process import NewSite, Server, User
@@ -27,8 +27,7 @@ async def live(tabs: list[LiveTab], model_server: ModelServer) -> None:
     """Text that is not recorded yet reaches all tabs: over the group, as there is no other way."""
     name = model_server.script([Pace(0.05), Text(ANSWER * 10)])
     run_id = await tabs[0].say(f"script:{name}")
-    async with asyncio.timeout(20):
-        await asyncio.gather(*(until_text(tab, run_id, 14) for tab in tabs))
+    await asyncio.gather(*(until_text(tab, run_id, 14) for tab in tabs))
     await tabs[0].send("interrupt")
     await asyncio.gather(*(tab.until_ended(run_id) for tab in tabs))
 
@@ -87,3 +86,36 @@ async def test_redis_killed_emptied_and_its_listeners_thrown_out(
             assert first.tab.runs[run_id].state == "completed"
             await live([first, second], model_server)
         await assert_all_equal(site, "s", [first, second])
+
+
+async def test_what_a_server_could_not_tell_while_it_alone_had_no_redis(
+    new_site: NewSite, own_redis: RedisServer, model_server: ModelServer
+) -> None:
+    """The other one hears nothing of it, and loses nothing itself: nobody but the teller can say that there was something.
+
+    Its tabs have the message and the thought's text as soon as it is back, though nothing more is recorded for the time being.
+    """
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.acl_setuser("a", enabled=True, passwords=["+word"], commands=["+@all"], keys=["*"], channels=["*"])
+        site = new_site(servers=1, redis=own_redis)
+        (there,) = site.servers
+        here = site.add_server(REDIS_URL=own_redis.url.replace("//", "//a:word@"))
+        user = site.new_user()
+        name = model_server.script([Text("One two three "), Gate("back"), Text("four five "), Gate("end")])
+        async with open_tab(here, user, "s") as first, open_tab(there, user, "s") as second:
+            client.acl_setuser("a", enabled=False)
+            client.execute_command("CLIENT", "KILL", "USER", "a")
+            async with asyncio.timeout(20):
+                while "Redis is away" not in here.log.read_text():  # noqa: ASYNC110 - a log tells nobody
+                    await asyncio.sleep(0.1)
+            run_id = await first.say(f"script:{name}")
+            # What is recorded may be found by asking, but the text that is being written can't.
+            await first.until(lambda tab: run_id in tab.runs and tab.runs[run_id].state == "running")
+            assert run_id not in second.tab.runs
+            client.acl_setuser("a", enabled=True)
+            await asyncio.gather(until_text(first, run_id, 14), until_text(second, run_id, 14))
+            model_server.open("back")
+            await asyncio.gather(until_text(first, run_id, 24), until_text(second, run_id, 24))
+            model_server.open("end")
+            await asyncio.gather(first.until_ended(run_id), second.until_ended(run_id))
+            await assert_all_equal(site, "s", [first, second])

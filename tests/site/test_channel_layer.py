@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -161,6 +162,45 @@ async def test_an_outage_of_the_listener_is_counted_when_all_is_heard_again(
         await layer.receive(channel)
     await other.group_send("g", {"type": "x", "text": "at once"})
     assert await heard(layer, channel) == "at once"
+
+
+async def test_thousands_of_subscriptions_are_confirmed_in_their_time(
+    own_redis: RedisServer, new_layer: NewLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no silence if the beat's confirmation, the last, takes many beats: begun anew each time, it would never come."""
+    layer, other = new_layer(own_redis.url), new_layer(own_redis.url)
+    channel = await listening(layer)
+    await until_through(other, layer, channel, seconds=20)
+    layer._get_layer()._shards[0]._names.update(f"name-{number}" for number in range(20_000))
+    monkeypatch.setattr(shard, "BEAT_SECONDS", 0.05)
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.client_kill_filter(_type="pubsub")
+    async with asyncio.timeout(20):
+        while layer.outages == 0:  # noqa: ASYNC110 - a count tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_a_connection_that_breaks_under_a_subscription(own_redis: RedisServer, new_layer: NewLayer) -> None:
+    """A channel can be made in that moment too, and hears what it joins as soon as the listener is back."""
+    layer, other = new_layer(own_redis.url), new_layer(own_redis.url)
+    await listening(layer)
+    layer._get_layer()._shards[0]._connection._writer.transport.abort()
+    channel = await layer.new_channel()
+    with contextlib.suppress(NotConnected):
+        await layer.group_add("g", channel)
+    await until_through(other, layer, channel, seconds=20)
+
+
+async def test_giving_up_what_has_just_run_out_of_time(own_redis: RedisServer, new_layer: NewLayer) -> None:
+    """A time-out that has struck can't be set anew; the listener would end over it, and with it all that is heard."""
+    layer = new_layer(own_redis.url)
+    await listening(layer)
+    spent = asyncio.timeout(0)
+    with pytest.raises(TimeoutError):
+        async with spent:
+            await asyncio.sleep(5)
+    layer._get_layer()._shards[0]._sending = spent
+    await layer._get_layer()._shards[0]._disconnect()
 
 
 async def test_what_is_said_at_once_goes_out_together_and_in_order(own_redis: RedisServer, new_layer: NewLayer) -> None:
