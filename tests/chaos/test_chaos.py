@@ -32,7 +32,7 @@ ENVIRONMENT = {
     "LEASE_SECONDS": "1.5",
     "SWEEP_SECONDS": "0.2",
     "WATCH_SECONDS": "0.2",
-    "GRACE_SECONDS": "2",
+    "GRACE_SECONDS": "5",
     "UNACKNOWLEDGED_BYTES": "65536",
     "SLOW_SECONDS": "1",
     "HEARTBEAT_SECONDS": "2",
@@ -62,5 +62,7 @@ async def test_each_kind_of_fault_once(stack_template: Path, model_server: Model
     finally:
         await world.close()
         stack.close()
-    assert [str(violation) for violation in run.violations] == [], "\n".join(said)
+    # What was violated comes first: logs of machines that run this unattended are cut in the middle.
+    violated = [str(violation) for violation in run.violations]
+    assert not violated, "\n".join([f"{len(violated)} violations", *violated, *said])
     assert len(run.done) == len(planned)

@@ -150,7 +150,7 @@ def taken_over(moment: Moment) -> Fault:
     """By an operator, in the admin: the worker lives, and must write nothing more."""
 
     async def fault(world: World, chance: random.Random) -> Outcome:
-        async with _victim(world, chance, moment) as victim:
+        async with world.takes_free, _victim(world, chance, moment) as victim:
             began = time.monotonic()
             async with world.felt():
                 await world.take_over(victim.run_id)

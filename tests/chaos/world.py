@@ -63,6 +63,7 @@ class World:
         # One fault at a time for each: two would only hide one another.
         self.kills_free = asyncio.Lock()
         self.stops_free = asyncio.Lock()
+        self.takes_free = asyncio.Lock()
         self.webs_free = asyncio.Lock()
         self.redis_free = asyncio.Lock()
         self.postgres_free = asyncio.Lock()
