@@ -104,8 +104,8 @@ def javascript(environment: dict[str, str]) -> str:
 
 
 def pytest(*words: str, environment: dict[str, str]) -> str:
-    """Several at a time: most tests wait for servers most of the time."""
-    beside = ("-n", str(TESTS_AT_ONCE), "--dist", "worksteal")
+    """Several at a time: most tests wait for servers most of the time. One by one, so that no long one waits behind another."""
+    beside = ("-n", str(TESTS_AT_ONCE), "--maxschedchunk", "1")
     return command(PYTHON, "-m", "pytest", *beside, *words, environment=environment, counts=r"^=+ .* in .*=+$")
 
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.parts import family
 from tests.parts.checkout import Make, send_form
@@ -31,6 +32,7 @@ def assert_gone(numbers: list[int]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.long
 def test_make_stack_leads_to_the_first_admin_and_keeps_its_data(copy: Path, tmp_path: Path) -> None:
     """What dies in between is started again. The second start has the same accounts, and ends by SIGTERM as by Ctrl-C."""
     first = Make("stack", copy, tmp_path / "first", WORKERS="1")

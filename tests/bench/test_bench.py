@@ -35,6 +35,7 @@ first, last = whole[:16], whole[16:]
 good = Answer(count=4, pieces=[(1.1, 0, first), (1.2, 16, last)], recorded=(1.3, whole))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_every_token_of_every_load_arrives_once_from_both_kinds_of_site(
     new_site: NewSite, new_stack: NewStack, tmp_path: Path

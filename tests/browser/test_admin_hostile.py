@@ -8,7 +8,7 @@ import asyncio
 import json
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,11 +18,15 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext, Error, Page, Request, Response, Route
 
 from tests.parts.browser import NewPage, PageErrors
+from tests.parts.installation import User, manage
 from tests.parts.model_server import ModelServer
-from tests.parts.site_process import Site, User
+from tests.parts.site_process import Site, TemplateWith
 from tests.parts.trap import CORPUS, HOSTILE, PROBE, SIGNATURES, served_trap
 
 TABS = 4  # so many pages are opened at once
+# A superuser.
+VISITOR = User("admin-1")
+PLANTED = "planted.json"
 
 # Columns that no page of the admin shows, and why.
 UNSEEN = {"auth.User.password": "a hash that is none is not shown"}
@@ -174,9 +178,21 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def hostile_site(site_template: Path, session_model_server: ModelServer) -> Iterator[Site]:
+def hostile_template(template_with: TemplateWith) -> Path:
+    """A DATA_DIR with everything planted, and in `PLANTED` what was said of it."""
+
+    def plant(env: Mapping[str, str]) -> None:
+        code = f"from tests.parts import hostile_rows\nhostile_rows.plant({VISITOR.name!r})"
+        said = manage(env, "shell", "-v", "0", "-c", code).splitlines()[-1]
+        (Path(env["DATA_DIR"]) / PLANTED).write_text(said, encoding="utf-8")
+
+    return template_with("hostile", plant)
+
+
+@pytest.fixture(scope="module")
+def hostile_site(hostile_template: Path, session_model_server: ModelServer) -> Iterator[Site]:
     """A site of this module's own: hostile announcements are for all who are there."""
-    site = Site(site_template, session_model_server.environment)
+    site = Site(hostile_template, session_model_server.environment)
     try:
         site.add_server()
         yield site
@@ -185,31 +201,26 @@ def hostile_site(site_template: Path, session_model_server: ModelServer) -> Iter
 
 
 @pytest.fixture(scope="module")
-def visitor(hostile_site: Site) -> User:
-    return hostile_site.new_user(admin=True)
-
-
-@pytest.fixture(scope="module")
-def planted(hostile_site: Site, visitor: User) -> dict[str, Any]:
+def planted(hostile_template: Path) -> dict[str, Any]:
     """`places`: the column of each text by its number; `pages`: those of the admin."""
-    code = f"from tests.parts import hostile_rows\nhostile_rows.plant({visitor.name!r})"
-    said: dict[str, Any] = json.loads(hostile_site.manage("shell", "-v", "0", "-c", code).splitlines()[-1])
+    said: dict[str, Any] = json.loads((hostile_template / PLANTED).read_text(encoding="utf-8"))
     return said
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def visit(new_page: NewPage, hostile_site: Site, visitor: User, page_errors: PageErrors) -> AsyncIterator[Visit]:
+async def visit(new_page: NewPage, hostile_site: Site, page_errors: PageErrors) -> AsyncIterator[Visit]:
     # The browser says it of each page that is refused; of what belongs to a page, `Visit` says it.
     page_errors.allow(r"^error: Failed to load resource: the server responded with a status of 40[0345] ")
     # Of a date or a number in an address that is none.
     page_errors.allow(r"^warning: The specified value ")
-    page = await new_page(visitor, at=hostile_site, accept_downloads=False)
+    page = await new_page(VISITOR, at=hostile_site, accept_downloads=False)
     signatures = await page.evaluate(SIGNATURES, CORPUS)
     assert len(signatures) > len(CORPUS) / 3
     await page.context.add_init_script(served_trap(signatures))
     yield Visit(page.context, hostile_site)
 
 
+@pytest.mark.long
 async def test_nothing_of_hostile_text_is_markup_on_any_page(visit: Visit, planted: dict[str, Any]) -> None:
     """Every page of the admin is what it should be, nothing on it ran or came of a text, and the texts are there as text."""
     await visit.all(planted["pages"])
@@ -222,6 +233,7 @@ async def test_nothing_of_hostile_text_is_markup_on_any_page(visit: Visit, plant
     assert [CORPUS[at] for at in range(len(CORPUS)) if at not in visit.vectors] == []
 
 
+@pytest.mark.long
 async def test_nothing_of_hostile_text_is_markup_on_the_answers_to_forms(visit: Visit, planted: dict[str, Any]) -> None:
     """What a page says after something hostile was filled in, chosen or confirmed; no run, rule or user is lost by it."""
     (tab,) = visit.context.pages

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from playwright.async_api import Locator, Page, expect
 from tests.browser.test_keyboard import CONTRASTS
 from tests.parts.browser import NewPage
 from tests.parts.installation import manage
-from tests.parts.site_process import NewSite, Site
+from tests.parts.site_process import NewSite, Site, TemplateWith
 from tests.parts.trap import CORPUS, TRAP
 
 FILL = """
@@ -39,16 +40,14 @@ IS_DRAWN = """(canvas) => {
 }"""
 
 
-def fill(site: Site, *, hostile: bool = False) -> None:
-    manage(site.env, "shell", "-c", FILL.replace("HOSTILE", str(hostile)))
+def fill(env: Mapping[str, str], *, hostile: bool = False) -> None:
+    manage(env, "shell", "-c", FILL.replace("HOSTILE", str(hostile)))
 
 
 @pytest.fixture
-def filled(new_site: NewSite) -> Site:
+def filled(new_site: NewSite, template_with: TemplateWith) -> Site:
     """A site with runs of all kinds."""
-    site = new_site()
-    fill(site)
-    return site
+    return new_site(like=template_with("runs", fill))
 
 
 async def opened(new_page: NewPage, site: Site, query: str = "", **options: object) -> Page:
@@ -160,10 +159,11 @@ async def test_without_scripts_the_tables_stand_there(new_page: NewPage, filled:
     await expect(page.locator(".plot-toggle").first).to_be_hidden()
 
 
+@pytest.mark.long
 async def test_hostile_names_are_text(new_page: NewPage, new_site: NewSite) -> None:
     """As labels of plots and in tables: nothing runs, nothing is loaded, no element is made of them."""
     site = new_site()
-    fill(site, hostile=True)
+    fill(site.env, hostile=True)
     page = await new_page(site.new_user(admin=True), at=site)
     await page.add_init_script(f"({TRAP})()")
     asked: list[str] = []

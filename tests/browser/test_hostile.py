@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Page, Request, expect
 
@@ -106,6 +107,7 @@ def test_the_cuts_lose_nothing() -> None:
         assert ["".join(cut(text)) for text in CORPUS] == CORPUS
 
 
+@pytest.mark.long
 async def test_reasoning_answers_and_arguments(watch: Watch, site: Site, model_server: ModelServer) -> None:
     """Every vector, said by a model as reasoning, text and tool arguments and returned by a tool as an error, is harmless."""
 
@@ -134,6 +136,7 @@ async def test_reasoning_answers_and_arguments(watch: Watch, site: Site, model_s
     await watch.assert_harmless()
 
 
+@pytest.mark.long
 async def test_final_answers(watch: Watch, model_server: ModelServer) -> None:
     """Every vector as the answer that stays, cut in each of the three ways; many in one answer, too."""
 
@@ -155,6 +158,7 @@ async def test_final_answers(watch: Watch, model_server: ModelServer) -> None:
     assert "<script>window.pwned=1</script>" in bodies[0][0]
 
 
+@pytest.mark.long
 async def test_messages_and_titles(watch: Watch, site: Site) -> None:
     """A vector as a message is shown to the letter, and as a session's title in the list, the heading and the window."""
     chat = await watch.open()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.async_api import expect
 
 from tests.browser.chat_page import ChatPage
@@ -12,6 +13,7 @@ from tests.parts.model_server import ModelServer, Text
 from tests.parts.site_process import NewSite
 
 
+@pytest.mark.long
 async def test_a_list_is_narrowed_and_saved_by_keyboard(
     new_site: NewSite, new_page: NewPage, model_server: ModelServer
 ) -> None:

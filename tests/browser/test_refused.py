@@ -7,6 +7,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 
+import pytest
 from playwright.async_api import expect
 
 from tests.browser.chat_page import ChatPage, assert_equal_to_database
@@ -81,6 +82,7 @@ async def test_a_limit_counts_down_and_can_be_given_up(
     assert [run["message"] for run in site.runs(chat.session_id)] == ["the first"]
 
 
+@pytest.mark.long
 async def test_waiting_for_a_worker(new_page: NewPage, new_site: NewSite, page_errors: PageErrors) -> None:
     """A message that could begin and does not for five seconds says what it waits for, until it begins."""
     page_errors.allow_lost_connections()  # the site ends before its page does

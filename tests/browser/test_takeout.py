@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,8 @@ from playwright.async_api import Page, Route, expect
 from tests.browser.chat_page import until
 from tests.browser.network import Network
 from tests.parts.browser import NewPage, PageErrors
-from tests.parts.site_process import NewSite, Site, User
+from tests.parts.installation import manage
+from tests.parts.site_process import NewSite, Site, TemplateWith, User
 
 CORPUS = [vector["text"] for vector in json.loads((Path(__file__).parents[1] / "xss.json").read_text(encoding="utf-8"))]
 HOSTILE = """
@@ -27,12 +29,14 @@ for number, text in enumerate(json.load(open("tests/xss.json", encoding="utf-8")
 
 
 @pytest.fixture
-def filled(new_site: NewSite) -> Site:
+def filled(new_site: NewSite, template_with: TemplateWith) -> Site:
     """A site of the test's own, with a session for each text of the corpus and some thousand plausible steps."""
-    site = new_site()
-    site.manage("shell", "-v0", "-c", HOSTILE)
-    site.manage("filltranscripts", "--steps", "6000", "--users", "10")
-    return site
+
+    def fill(env: Mapping[str, str]) -> None:
+        manage(env, "shell", "-v0", "-c", HOSTILE)
+        manage(env, "filltranscripts", "--steps", "6000", "--users", "10")
+
+    return new_site(like=template_with("transcripts", fill))
 
 
 async def choose(page: Page, form: str, *, origin: str = "") -> None:
@@ -60,6 +64,7 @@ def plain(site: Site, user: User, page: Page) -> bytes:
         return answer.content
 
 
+@pytest.mark.long
 async def test_it_goes_on_after_a_cut_network_a_pause_and_a_reload(
     new_page: NewPage, filled: Site, page_errors: PageErrors
 ) -> None:
@@ -108,6 +113,7 @@ async def test_it_goes_on_after_a_cut_network_a_pause_and_a_reload(
         assert len(asked) == before
 
 
+@pytest.mark.long
 async def test_a_saved_page_runs_nothing_and_loads_nothing(
     new_page: NewPage, filled: Site, tmp_path: Path, page_errors: PageErrors
 ) -> None:

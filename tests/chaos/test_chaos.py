@@ -45,6 +45,7 @@ def _beside(kind: Kind) -> Kind:
     return replace(kind, lane="frozen workers") if kind.name.startswith("worker stopped") else kind
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_each_kind_of_fault_once(stack_template: Path, model_server: ModelServer, tmp_path: Path) -> None:
     """Workers, web servers, Redis, PostgreSQL, networks and clocks fail under a small load: nothing is lost, nothing twice."""

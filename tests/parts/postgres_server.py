@@ -18,6 +18,7 @@ from psycopg.rows import dict_row
 
 from tests.parts import family
 from tests.parts.child import Child, DiedEarly, free_port
+from tests.parts.installation import manage
 from tests.parts.part import Part
 
 USER = "glassbox"
@@ -208,6 +209,19 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def _site_tables(postgres_server: PostgresServer) -> Database:
+    made = postgres_server.new_database()
+    manage({"DATABASE_URL": made.url, "SECRET_KEY": secrets.token_hex(32), "MODEL": "demo"}, "migrate", "-v", "0")
+    return made
+
+
+@pytest.fixture
+def site_database(postgres_server: PostgresServer, _site_tables: Database) -> Database:
+    """One with the site's tables and nothing in them: to make them takes seconds, to copy them does not."""
+    return postgres_server.new_database(template=_site_tables)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.parts.installation import PASSWORD, TOP, Installation, User, prepare
+from tests.parts.made_once import made_once
 from tests.parts.model_server import ModelServer
 from tests.parts.redis_server import RedisServer
 from tests.parts.server import Server
@@ -67,14 +68,27 @@ class Site(Installation):
 
 
 NewSite = Callable[..., Site]
+TemplateWith = Callable[[str, Callable[[Mapping[str, str]], None]], Path]
 
 
 @pytest.fixture(scope="session")
-def site_template() -> Iterator[Path]:
+def site_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A DATA_DIR with database, static files, secret key and people, to begin sites from."""
-    with tempfile.TemporaryDirectory(prefix="glassbox-template-") as folder:
-        prepare({"DATA_DIR": folder})
-        yield Path(folder)
+    return made_once(tmp_path_factory, "site", lambda folder: prepare({"DATA_DIR": str(folder)}))
+
+
+@pytest.fixture(scope="session")
+def template_with(site_template: Path, tmp_path_factory: pytest.TempPathFactory) -> TemplateWith:
+    """A template with more in it: `template_with("name", fill)`, where `fill` is given the environment of the site to be filled."""
+
+    def make(name: str, fill: Callable[[Mapping[str, str]], None]) -> Path:
+        def filled(folder: Path) -> None:
+            shutil.copytree(site_template, folder, dirs_exist_ok=True)
+            fill({"DATA_DIR": str(folder), "MODEL": "demo"})
+
+        return made_once(tmp_path_factory, f"site-{name}", filled)
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -92,14 +106,22 @@ def site(site_template: Path, session_model_server: ModelServer) -> Iterator[Sit
 def new_site(site_template: Path, model_server: ModelServer) -> Iterator[NewSite]:
     """Sites of this test's own: `new_site(servers=2, redis=own_redis, LEASE_SECONDS="1")`.
 
-    Their model is `model_server` unless `MODEL` says otherwise. `bare=True` begins with an empty DATA_DIR.
+    Their model is `model_server` unless `MODEL` says otherwise. `bare=True` begins with an empty DATA_DIR, `like` as a copy of
+    another than `site_template`.
     """
     sites: list[Site] = []
     with tempfile.TemporaryDirectory(prefix="glassbox-bare-") as empty:
 
-        def make(*, servers: int = 1, redis: RedisServer | None = None, bare: bool = False, **env: str) -> Site:
+        def make(
+            *,
+            servers: int = 1,
+            redis: RedisServer | None = None,
+            bare: bool = False,
+            like: Path = site_template,
+            **env: str,
+        ) -> Site:
             layer = {} if redis is None else {"REDIS_URL": redis.url}
-            made = Site(Path(empty) if bare else site_template, {**model_server.environment, **layer, **env})
+            made = Site(Path(empty) if bare else like, {**model_server.environment, **layer, **env})
             sites.append(made)
             made.add_servers(servers)
             return made

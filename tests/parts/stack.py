@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.parts.installation import Installation, prepare
+from tests.parts.made_once import made_once
 from tests.parts.model_server import ModelServer
 from tests.parts.part import Part
 from tests.parts.postgres_server import PostgresServer
@@ -135,11 +136,12 @@ NewStack = Callable[..., Stack]
 
 
 @pytest.fixture(scope="session")
-def stack_template(site_template: Path) -> Iterator[Path]:
+def stack_template(site_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stack's folder, its database with tables and people, to begin stacks from."""
-    with tempfile.TemporaryDirectory(prefix="glassbox-stack-template-") as folder:
-        shutil.copytree(site_template, Path(folder) / "site", ignore=shutil.ignore_patterns("*.sqlite3*"))
-        stack = Stack(Path(folder), {})
+
+    def make(folder: Path) -> None:
+        shutil.copytree(site_template, folder / "site", ignore=shutil.ignore_patterns("*.sqlite3*"))
+        stack = Stack(folder, {})
         try:
             stack.postgres.start()
             prepare(stack.env)
@@ -147,7 +149,8 @@ def stack_template(site_template: Path) -> Iterator[Path]:
             stack.postgres.term()
         finally:
             stack.close()
-        yield Path(folder)
+
+    return made_once(tmp_path_factory, "stack", make)
 
 
 @pytest.fixture

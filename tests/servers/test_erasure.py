@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.parts.installation import manage
-from tests.parts.postgres_server import PostgresServer
+from tests.parts.postgres_server import Database
 
 Manage = Callable[..., str]
 
@@ -28,10 +28,8 @@ def env(request: pytest.FixtureRequest, site_template: Path, tmp_path: Path) -> 
         shutil.copytree(site_template, folder)
         return {"DATA_DIR": str(folder), "MODEL": "demo"}
     shutil.copytree(site_template, folder, ignore=shutil.ignore_patterns("*.sqlite3*"))
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    made = {"DATA_DIR": str(folder), "MODEL": "demo", "DATABASE_URL": server.new_database().url}
-    manage(made, "migrate", "-v", "0")
-    return made
+    database: Database = request.getfixturevalue("site_database")
+    return {"DATA_DIR": str(folder), "MODEL": "demo", "DATABASE_URL": database.url}
 
 
 def told(env: Mapping[str, str], function: str) -> Any:
@@ -44,6 +42,7 @@ def files_with(folder: str, mark: str) -> list[str]:
     return [path.name for path in found if mark.encode() in path.read_bytes()]
 
 
+@pytest.mark.long
 def test_nothing_is_left_of_a_user_who_was_erased_and_nothing_of_others_is_gone(
     env: Mapping[str, str], tmp_path: Path
 ) -> None:

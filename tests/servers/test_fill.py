@@ -9,7 +9,7 @@ import pytest
 
 from tests.parts.child import DiedEarly
 from tests.parts.installation import manage
-from tests.parts.postgres_server import Database, PostgresServer
+from tests.parts.postgres_server import Database
 
 COUNTS = (
     "SELECT count(*) AS events, count(DISTINCT run_id) AS runs, count(DISTINCT session_id) AS sessions FROM chat_event"
@@ -19,25 +19,24 @@ FAILED = "SELECT count(*) FROM chat_event WHERE run_id = r.id AND data->'is_erro
 
 
 @pytest.fixture
-def env(postgres_server: PostgresServer, tmp_path: Path) -> dict[str, str]:
-    env = {
-        "DATABASE_URL": postgres_server.new_database().url,
+def env(site_database: Database, tmp_path: Path) -> dict[str, str]:
+    return {
+        "DATABASE_URL": site_database.url,
         "DATA_DIR": str(tmp_path),
         "MODEL": "demo",
         # Static files from where they lie.
         "DEBUG": "1",
     }
-    manage(env, "migrate", "-v", "0")
-    return env
 
 
+@pytest.mark.long
 def test_a_filled_database_holds_together_and_every_list_of_it_opens(env: dict[str, str]) -> None:
     database = Database(env["DATABASE_URL"])
-    said = manage(env, "filltranscripts", "--steps", "3000", "--users", "20", "--seed", "7")
-    assert re.search(r"3,\d{3} of 3,000 steps", said)
+    said = manage(env, "filltranscripts", "--steps", "900", "--users", "20", "--seed", "7")
+    assert re.search(r"9\d\d of 900 steps", said)
     before = database.query(COUNTS)[0]
-    assert 3000 <= before["events"] < 3100
-    assert before["sessions"] > 30
+    assert 900 <= before["events"] < 1000
+    assert before["sessions"] > 8
     for wrong in (
         "SELECT 1 FROM chat_chatsession s WHERE head <> (SELECT max(seq) FROM chat_event WHERE session_id = s.id)",
         "SELECT 1 FROM chat_chatsession s WHERE head <> (SELECT count(*) FROM chat_event WHERE session_id = s.id)",

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+import pytest
 from websockets.exceptions import ConnectionClosed
 
 from chat.protocol import Close
@@ -26,6 +27,7 @@ def memory(server: Server) -> int:
     raise AssertionError("no VmRSS")
 
 
+@pytest.mark.long
 async def test_a_client_that_stops_reading(new_site: NewSite, model_server: ModelServer) -> None:
     """It costs a bounded amount of memory and is cut off; the tab beside it misses nothing; back again, neither does
     it.

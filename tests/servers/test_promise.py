@@ -16,11 +16,12 @@ from tests.parts.socket_client import LiveTab, open_tab
 ANSWER = " ".join(str(number) for number in range(60))
 
 
-def script(model_server: ModelServer, *, pace: float = 0.02) -> str:
-    """Reasons, calls a tool, and counts slowly: about three seconds."""
+def script(model_server: ModelServer, *, pace: float = 0.02, gate: str = "") -> str:
+    """Reasons, calls a tool, and counts slowly: about three seconds, and where a gate is named not to the end before it opens."""
+    counting = [Text(ANSWER), Gate(gate), Text(" and so on")] if gate else [Text(ANSWER)]
     return model_server.script(
         [Reasoning("I should calculate that."), ToolCall("calculator", {"expression": "6*7"})],
-        [Pace(pace), Text(ANSWER), Usage(10, 60)],
+        [Pace(pace), *counting, Usage(10, 60)],
     )
 
 
@@ -147,16 +148,18 @@ async def test_a_killed_server(
         open_tab(site.servers, user, "s") as moved,
         open_tab(site.servers[1], user, "s") as stayed,
     ):
-        lost = await moved.say(f"script:{script(model_server)}")
+        lost = await moved.say(f"script:{script(model_server, gate='killed')}")
         waiting = await moved.say(f"script:{script(model_server, pace=0)}")
         await until_text(stayed, lost, moment) if moment else await stayed.until(lambda tab: lost in tab.runs)
         site.servers[0].kill()
+        model_server.open("killed")
         await asyncio.gather(*(tab.until_ended(waiting) for tab in (moved, stayed)))
         assert (stayed.tab.runs[lost].state, stayed.tab.runs[lost].attempt) == ("completed", 2)
         assert stayed.tab.runs[waiting].state == "completed"
         await assert_all_equal(site, "s", [moved, stayed])
 
 
+@pytest.mark.long
 async def test_the_only_server_killed_at_any_moment(new_site: NewSite, model_server: ModelServer) -> None:
     """Killed and started again at random moments of runs, the site ends each run once and shows each tab the same."""
     site = new_site(servers=1)

@@ -12,7 +12,7 @@ from typing import Any
 from chat.protocol import Close, Code
 from tests.parts.model_script import Gate, Text
 from tests.parts.model_server import ModelServer
-from tests.parts.postgres_server import PostgresServer
+from tests.parts.postgres_server import Database
 from tests.parts.redis_server import RedisServer
 from tests.parts.site_process import TOP, NewSite, Server, User
 from tests.parts.socket_client import Socket, open_socket
@@ -190,11 +190,9 @@ def manage(url: str, *words: str, **env: str) -> str:
     return done.stdout
 
 
-def test_no_limit_is_passed_by_asking_many_times_at_once(postgres_server: PostgresServer) -> None:
+def test_no_limit_is_passed_by_asking_many_times_at_once(site_database: Database) -> None:
     """On PostgreSQL, where transactions really run beside each other: ten rounds of eight at once, and no dead-lock."""
-    database = postgres_server.new_database()
-    manage(database.url, "migrate", "-v", "0")
-    out = manage(database.url, "shell", "-v", "0", "-c", RACE, MESSAGES_PER_MINUTE="3", SOCKETS_PER_USER="2")
+    out = manage(site_database.url, "shell", "-v", "0", "-c", RACE, MESSAGES_PER_MINUTE="3", SOCKETS_PER_USER="2")
     found = json.loads(out.splitlines()[-1])
     assert found == {"failed": [], "counts": [[3, 2, 300]] * 10}
 
@@ -208,12 +206,10 @@ def rows_read(plan: dict[str, Any]) -> float:
     return own + sum(rows_read(child) for child in below)
 
 
-def test_a_message_costs_no_more_where_much_has_happened(postgres_server: PostgresServer) -> None:
+def test_a_message_costs_no_more_where_much_has_happened(site_database: Database) -> None:
     """After 180,000 runs, 100,000 of them this user's and 20,000 of this session: no check goes through history."""
-    database = postgres_server.new_database()
-    manage(database.url, "migrate", "-v", "0")
-    database.query(HISTORY)
-    out = manage(database.url, "shell", "-v", "0", "-c", PLANS, TOKENS_PER_DAY="1000")
+    site_database.query(HISTORY)
+    out = manage(site_database.url, "shell", "-v", "0", "-c", PLANS, TOKENS_PER_DAY="1000")
     plans = json.loads(out.splitlines()[-1])
     assert len(plans) >= 6
     for sql, explained in plans:

@@ -37,6 +37,7 @@ print(f"export={{{{export.pk}}}}")
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("leaves", [False, True], ids=["reads on", "leaves"])
 async def test_a_download_that_nobody_reads_costs_little(new_site: NewSite, leaves: bool) -> None:
     """60 MB: what the server has in memory for it is bounded while its reader pauses; then all of it comes, or it ends."""

@@ -7,7 +7,6 @@ a client asks in the clear first.
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 from redis.exceptions import RedisError
@@ -24,6 +23,7 @@ from tests.parts.tls import NewTlsEnd
 from tests.servers.test_promise import until_text
 
 
+@pytest.mark.long
 async def test_a_stack_whose_every_connection_is_encrypted(
     new_stack: NewStack, new_tls_end: NewTlsEnd, model_server: ModelServer
 ) -> None:
@@ -42,16 +42,15 @@ async def test_a_stack_whose_every_connection_is_encrypted(
         env={
             "REDIS_URL": f"rediss://127.0.0.1:{to_redis.port}/0?ssl_ca_certs={to_redis.authority.path}",
             "DATABASE_URL": f"{place}{to_postgres.authority.path}",
+            # Later than anything here is waited for: the queue has to tell the worker.
+            "PICKUP_SECONDS": "60",
         },
     )
     user = stack.new_user()
     name = model_server.script([Text("One two three "), Gate("end")])
     async with open_tab(stack.webs[0], user, "s") as first, open_tab(stack.webs[1], user, "s") as second:
-        began = time.monotonic()
         run_id = await first.say(f"script:{name}")
         await asyncio.gather(until_text(first, run_id, 14), until_text(second, run_id, 14))
-        # The queue told the worker: the next look without being told is later than this.
-        assert time.monotonic() - began < 5
         model_server.open("end")
         await asyncio.gather(first.until_ended(run_id), second.until_ended(run_id))
         assert first.tab.runs[run_id].state == "completed"

@@ -14,6 +14,7 @@ from tests.parts.postgres_server import PostgresServer
 TESTS = [f"tests/site/test_{name}.py" for name in ("filters", "lists", "search")]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_all_of_it_holds_on_postgresql(postgres_server: PostgresServer) -> None:
     database = postgres_server.new_database()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from django.test import Client
 from prometheus_client import REGISTRY, generate_latest
 
 from tests.parts.child import Child, free_port
-from tests.parts.postgres_server import PostgresServer
+from tests.parts.postgres_server import Database
 from tests.parts.site_process import TOP, Site
 
 README = (TOP / "README.md").read_text()
@@ -81,17 +80,14 @@ class TestTheWebsDoor:
 
 
 class TestTheWorkersDoor:
-    def worker(self, postgres: PostgresServer, tmp_path: Path, *words: str) -> Child:
-        env = {"DATABASE_URL": postgres.new_database().url, "DATA_DIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
-        subprocess.run([sys.executable, "manage.py", "migrate"], env=env, cwd=TOP, check=True, capture_output=True)
+    def worker(self, database: Database, tmp_path: Path, *words: str) -> Child:
+        env = {"DATABASE_URL": database.url, "DATA_DIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, str(TOP / "manage.py"), "agentworker", *words]
         return Child(command, log=tmp_path / "log", env={**env, "MODEL": "demo"}, cwd=TOP)
 
-    def test_a_worker_tells_what_it_does_on_loopback_alone(
-        self, postgres_server: PostgresServer, tmp_path: Path
-    ) -> None:
+    def test_a_worker_tells_what_it_does_on_loopback_alone(self, site_database: Database, tmp_path: Path) -> None:
         port = free_port()
-        worker = self.worker(postgres_server, tmp_path, "--metrics-port", str(port))
+        worker = self.worker(site_database, tmp_path, "--metrics-port", str(port))
         try:
             worker.wait_until(lambda: "is ready" in worker.output(), timeout=60)
             text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
@@ -105,9 +101,9 @@ class TestTheWorkersDoor:
             if worker.running:
                 worker.kill()
 
-    def test_a_port_that_is_taken_is_said_so(self, postgres_server: PostgresServer, site: Site, tmp_path: Path) -> None:
+    def test_a_port_that_is_taken_is_said_so(self, site_database: Database, site: Site, tmp_path: Path) -> None:
         taken = site.origin.rpartition(":")[2]
-        worker = self.worker(postgres_server, tmp_path, "--metrics-port", taken)
+        worker = self.worker(site_database, tmp_path, "--metrics-port", taken)
         assert worker.process.wait(60) == 1
         assert f"port {taken}" in worker.output().strip().splitlines()[-1]
 

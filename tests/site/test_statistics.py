@@ -21,7 +21,7 @@ from chat.statistics.percentile import continuous
 from chat.statistics.period import between, last_days, last_hours
 from chat.statistics.query import MOST_GROUPS, Dimension, Selection, report
 from tests.parts.installation import manage
-from tests.parts.postgres_server import PostgresServer
+from tests.parts.postgres_server import Database
 from tests.site import random_runs
 from tests.site.rows import make_session
 
@@ -32,11 +32,10 @@ def test_the_numbers_are_those_of_the_rows(db: None, seed: int) -> None:
     random_runs.check(seed)
 
 
-def test_the_numbers_are_those_of_the_rows_on_postgresql(postgres_server: PostgresServer, tmp_path: Path) -> None:
+@pytest.mark.long
+def test_the_numbers_are_those_of_the_rows_on_postgresql(site_database: Database, tmp_path: Path) -> None:
     """The same there, where the percentiles are the database's own."""
-    database = postgres_server.new_database()
-    env = {"DATABASE_URL": database.url, "DATA_DIR": str(tmp_path), "SECRET_KEY": uuid.uuid4().hex * 2}
-    manage(env, "migrate", "--verbosity", "0")
+    env = {"DATABASE_URL": site_database.url, "DATA_DIR": str(tmp_path), "SECRET_KEY": uuid.uuid4().hex * 2}
     told = manage(
         env,
         "shell",
@@ -44,8 +43,7 @@ def test_the_numbers_are_those_of_the_rows_on_postgresql(postgres_server: Postgr
         "from tests.site import random_runs; [random_runs.check(seed) for seed in range(2)]; print('all right')",
     )
     assert "all right" in told
-    assert database.query("SELECT count(*) FROM chat_run")[0]["count"] > 100
-    postgres_server.drop(database)
+    assert site_database.query("SELECT count(*) FROM chat_run")[0]["count"] > 100
 
 
 def test_one_query_tells_all_however_many_runs_there_are(superuser: User) -> None:

@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection, transaction
 
 from chat.models import Event, Unchangeable
 from tests.parts.installation import TOP
-from tests.parts.postgres_server import PostgresServer
+from tests.parts.postgres_server import Database
 from tests.site.rows import make_session
 
 # Each tries to change what is recorded.
@@ -81,23 +81,22 @@ print(json.dumps([refused, left, Event.objects.count()]))
 """
 
 
-def test_nor_does_postgresql_which_deletes_none_without_its_session(postgres_server: PostgresServer) -> None:
+def test_nor_does_postgresql_which_deletes_none_without_its_session(site_database: Database) -> None:
     env = {
         "PATH": "/usr/bin:/bin",
         "MODEL": "demo",
         "SECRET_KEY": uuid.uuid4().hex * 2,
-        "DATABASE_URL": postgres_server.new_database().url,
+        "DATABASE_URL": site_database.url,
     }
-    for words in (["migrate", "-v", "0"], ["shell", "-v", "0", "-c", POSTGRESQL]):
-        done = subprocess.run(
-            [sys.executable, str(TOP / "manage.py"), *words],
-            env=env,
-            cwd=TOP,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+    done = subprocess.run(
+        [sys.executable, str(TOP / "manage.py"), "shell", "-v", "0", "-c", POSTGRESQL],
+        env=env,
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
     refused, left, after = json.loads(done.stdout.splitlines()[-1])
     assert refused == ["an event is never changed", "an event is deleted only with its session"]
     assert (left, after) == (3, 0)

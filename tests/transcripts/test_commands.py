@@ -19,7 +19,7 @@ from chat.transcripts import parts as making
 from chat.transcripts.forms import FORMS
 from chat.transcripts.resumable import CannotResume, ResumableFile
 from tests.parts.installation import TOP, manage
-from tests.parts.postgres_server import PostgresServer
+from tests.parts.postgres_server import Database
 from tests.transcripts.files import empty, lines, select, written
 from tests.transcripts.test_forms import make_session
 from tests.transcripts.variety import Variety
@@ -147,8 +147,9 @@ def filled(tmp_path: Path, *, steps: int) -> tuple[dict[str, str], Path]:
     return env, file
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
-    env, whole = filled(tmp_path, steps=12_000)
+    env, whole = filled(tmp_path, steps=5_000)
     file = tmp_path / "killed.jsonl"
     command = [sys.executable, str(TOP / "manage.py"), "exporttranscripts", "--output", str(file)]
     journal = tmp_path / "killed.jsonl.resume"
@@ -179,13 +180,14 @@ def _places(journal: Path, runs: int) -> int:
     return max(0, journal.read_bytes().count(b"\n") - runs - 1) if journal.exists() else 0
 
 
-def test_to_postgresql_and_back_nothing_is_lost(tmp_path: Path, postgres_server: PostgresServer) -> None:
+@pytest.mark.long
+def test_to_postgresql_and_back_nothing_is_lost(tmp_path: Path, site_database: Database) -> None:
     """Every format has the same bytes on both databases."""
-    _, whole = filled(tmp_path, steps=3_000)
+    _, whole = filled(tmp_path, steps=500)
     sqlite = {"DATA_DIR": str(tmp_path / "sqlite"), "MODEL": "demo"}
     postgres = {
         "DATA_DIR": str(tmp_path / "postgres"),
-        "DATABASE_URL": postgres_server.new_database().url,
+        "DATABASE_URL": site_database.url,
         "MODEL": "demo",
     }
     various = tmp_path / "various.jsonl"
