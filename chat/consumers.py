@@ -206,12 +206,15 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                 pass
             case "draft":
                 with self._database_may_fail():
-                    await self.feed.draft(message["text"], at=message["at"], after=message["after"])
+                    # A worker that is being replaced by a newer one does not say after what.
+                    await self.feed.draft(message["text"], at=message["at"], after=message.get("after", 0))
             case "drafts":
                 await self.feed.drafts(message["texts"])
             case "recorded":
                 with self._database_may_fail():
                     await self.feed.recorded(message)
+            case "missed":
+                self._missed()
             case "websocket.receive":
                 await self.websocket_receive(message)
             case _:
@@ -237,7 +240,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         with self._database_may_fail():
             await self.feed.send(await query(marks.changed, self.session.pk, message["run"]))
 
-    async def missed(self, message: dict[str, Any]) -> None:
+    def _missed(self) -> None:
         """Something could not be told to this session or this user while the layer was away: all of it is asked for."""
         self.asked_at, self.seen_losses = -math.inf, -1
 

@@ -65,8 +65,8 @@ class Driving:
         self._so_far, self.replayed = history.resumed(steps)
         self.iterations = steps[-1].iteration if steps else 0
         self._mapper = Mapper(next_step=self._recorded_steps + 1, iterations=self.iterations, replayed=self.replayed)
+        self._announced = 0  # `seq`
         # Calls of tools without a recorded result: a run is not handed over in the middle of them, if it can be helped.
-        self._announced = 0
         self._at_work = {call["id"] for call in self.replayed.tool_calls} if self.replayed else set[str | None]()
         self._thinking: asyncio.Task[bool] | None = None
         self._stopping = False

@@ -178,6 +178,8 @@ class Feed:
             return
         if after > self._cursor:
             await self.heal()
+            if not self._has_room():
+                return
         if self._hush_until > asyncio.get_running_loop().time():
             self._dropped_pieces = True
         else:

@@ -55,17 +55,24 @@ async def tell_draft(session_id: int, text: str, *, at: float, after: int) -> bo
     """Send a delta to everyone who watches; `at` is the wall clock's time when its oldest token came, `after` the `seq` of what
     was announced before it: who did not hear that reads the log. False where the layer failed or was too slow.
     """
-    return await tell(of_session(session_id), {"type": "draft", "text": text, "at": at, "after": after})
+    return await mention(of_session(session_id), {"type": "draft", "text": text, "at": at, "after": after})
 
 
 async def tell(group: str, message: dict[str, Any]) -> bool:
-    """Send to a group; False where the layer failed or was too slow. The group is then told that it missed something, as soon as
-    the layer answers again (`layer_answers`): only this process knows.
+    """Send news to a group; False where the layer failed or was too slow. The group is then told that it missed something, as
+    soon as the layer answers again (`layer_answers`): only this process knows.
     """
+    was_told = await mention(group, message)
+    if not was_told:
+        _not_told.add(group)
+    return was_told
+
+
+async def mention(group: str, message: dict[str, Any]) -> bool:
+    """Send to a group what is said or asked again anyway; False where the layer failed or was too slow."""
     was_told = await _attempt(f"telling {group}", get_channel_layer().group_send(group, message))
     if not was_told:
         metrics.announcement_dropped()
-        _not_told.add(group)
     return was_told
 
 

@@ -44,9 +44,6 @@ class Reach:
                 logger.warning("The driver could not listen: %s", type(error).__name__)
                 await asyncio.sleep(LISTEN_AGAIN_SECONDS)
                 continue
-            if message["type"] == "missed":
-                # Stops are found in the database, and who wanted drafts asks again.
-                continue
             for driving in [one for one in self._driven() if one.session_id == message["session"]]:
                 match message["type"]:
                     case "drafts.wanted":

@@ -62,7 +62,7 @@ async def stop(session_id: int, run_id: str | None = None) -> runs.Stopping:
 
 async def look(session_id: int) -> None:
     """Have whoever drives the session's run look at once into the database, where a stop is recorded, or that it was taken."""
-    await group.tell(group.of_driver(session_id), {"type": "look", "session": session_id})
+    await group.mention(group.of_driver(session_id), {"type": "look", "session": session_id})
 
 
 async def end_if_lost(session_id: int) -> None:
@@ -79,4 +79,6 @@ async def end_if_lost(session_id: int) -> None:
 
 async def want_drafts(session_id: int, channel: str) -> None:
     """Ask whoever drives the session's run to send its drafts so far to a channel."""
-    await group.tell(group.of_driver(session_id), {"type": "drafts.wanted", "session": session_id, "channel": channel})
+    await group.mention(
+        group.of_driver(session_id), {"type": "drafts.wanted", "session": session_id, "channel": channel}
+    )

@@ -246,8 +246,9 @@ class Shard:
                 case b"subscribe", self._beat:
                     self._came_back()
                 case b"subscribe", channel if channel in self._subscribed:
-                    # Among thousands the beat's comes late.
-                    self._unheard = 0
+                    # Among thousands the beat's own comes late. Once it has, only the beat says that all is heard.
+                    if self._is_away:
+                        self._unheard = 0
                     if not self._subscribed[channel].done():
                         self._subscribed[channel].set_result(True)
                 case _:

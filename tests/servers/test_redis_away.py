@@ -13,6 +13,7 @@ from tests.parts.model_server import ModelServer
 from tests.parts.redis_server import RedisServer
 from tests.parts.site_process import NewSite, Server, User
 from tests.parts.socket_client import LiveTab, Socket, open_socket, open_tab
+from tests.servers.test_notices import thumbs_of
 from tests.servers.test_promise import ANSWER, assert_all_equal, until_text
 
 
@@ -93,7 +94,7 @@ async def test_what_a_server_could_not_tell_while_it_alone_had_no_redis(
 ) -> None:
     """The other one hears nothing of it, and loses nothing itself: nobody but the teller can say that there was something.
 
-    Its tabs have the message and the thought's text as soon as it is back, though nothing more is recorded for the time being.
+    Its tabs have the message, the text and the thumb as soon as it is back, though nothing more is recorded for the time being.
     """
     with redis.Redis.from_url(own_redis.url) as client:
         client.acl_setuser("a", enabled=True, passwords=["+word"], commands=["+@all"], keys=["*"], channels=["*"])
@@ -103,6 +104,8 @@ async def test_what_a_server_could_not_tell_while_it_alone_had_no_redis(
         user = site.new_user()
         name = model_server.script([Text("One two three "), Gate("back"), Text("four five "), Gate("end")])
         async with open_tab(here, user, "s") as first, open_tab(there, user, "s") as second:
+            before = await first.say(f"script:{model_server.script([Text('Well.')])}")
+            await asyncio.gather(first.until_ended(before), second.until_ended(before))
             client.acl_setuser("a", enabled=False)
             client.execute_command("CLIENT", "KILL", "USER", "a")
             async with asyncio.timeout(20):
@@ -112,8 +115,11 @@ async def test_what_a_server_could_not_tell_while_it_alone_had_no_redis(
             # What is recorded may be found by asking, but the text that is being written can't.
             await first.until(lambda tab: run_id in tab.runs and tab.runs[run_id].state == "running")
             assert run_id not in second.tab.runs
+            await first.send("feedback", run_id=before, thumb="up")
+            await first.until(lambda _: thumbs_of(first) == {before: "up"})
             client.acl_setuser("a", enabled=True)
             await asyncio.gather(until_text(first, run_id, 14), until_text(second, run_id, 14))
+            await second.until(lambda _: thumbs_of(second) == {before: "up"})
             model_server.open("back")
             await asyncio.gather(until_text(first, run_id, 24), until_text(second, run_id, 24))
             model_server.open("end")
