@@ -95,8 +95,19 @@ async def _at_tool_gate(world: World, chance: random.Random, where: str) -> Vict
         let_go = partial(world.gates.open, gate)
         otherwise.callback(let_go)
         run_id = await session.ask(booking(session.id, (tool, {where: gate}), (AGAIN, {}), count=5, pace=0))
-        async with asyncio.timeout(REACH_SECONDS):
-            worker = world.worker_by_pid(await world.gates.at(gate))
+        arrived = asyncio.create_task(world.gates.at(gate))
+        # Another fault may have taken its worker on the way there, and with it the only call of the tool.
+        ended = asyncio.create_task(session.tabs[0].until_ended(run_id, timeout=REACH_SECONDS))
+        try:
+            async with asyncio.timeout(REACH_SECONDS):
+                await asyncio.wait({arrived, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not arrived.done():
+                ended.result()
+                raise Gone("the run ended before")
+            worker = world.worker_by_pid(arrived.result())
+        finally:
+            arrived.cancel()
+            ended.cancel()
         otherwise.pop_all()
     return Victim(session, run_id, worker, let_go)
 
