@@ -19,6 +19,7 @@ from procrastinate.psycopg_connector import PsycopgConnector
 from procrastinate.worker import Worker
 
 from chat import driver, processes, remote
+from reasoning_site.bounded_connection import BoundedAsyncConnection
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,11 @@ async def _keep_taking(
     is_first = True
     while True:
         connector = PsycopgConnector(
-            kwargs=connector_params(), min_size=1, max_size=CONNECTIONS, timeout=settings.DATABASE_SECONDS
+            connection_class=BoundedAsyncConnection,
+            kwargs=connector_params(),
+            min_size=1,
+            max_size=CONNECTIONS,
+            timeout=settings.DATABASE_SECONDS,
         )
         with app.replace_connector(connector) as queue:
             try:

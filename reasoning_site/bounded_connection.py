@@ -6,20 +6,30 @@ every thread that asks it would be gone for good.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
 from typing import TypeVar
 
-from psycopg import Connection, OperationalError
+from psycopg import AsyncConnection, Connection, Notify, OperationalError
 from psycopg.abc import PQGen
 from psycopg.errors import _WaitTimeout
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
+from psycopg.waiting import wait_async
 
 T = TypeVar("T")
+
+A_YEAR = 365 * 24 * 3600.0
 
 _seconds: float | None = None
 
 
 class NoAnswer(OperationalError):
     """The server did not answer in time."""
+
+    def __init__(self) -> None:
+        super().__init__("The database does not answer.")
 
 
 def bound(seconds: float | None) -> None:
@@ -39,4 +49,31 @@ class BoundedConnection(Connection[TupleRow]):
             return super().wait(gen, interval, _seconds)
         except _WaitTimeout:
             self.close()
-            raise NoAnswer("The database does not answer.") from None
+            raise NoAnswer from None
+
+
+class BoundedAsyncConnection(AsyncConnection[TupleRow]):
+    async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """As `BoundedConnection.wait`. Cancelled while a statement is under way, it closes the connection, which ends the
+        statement; psycopg would ask the server to cancel it, and wait for a frozen one for 10 s.
+        """
+        try:
+            return await wait_async(gen, self.pgconn.socket, interval, _seconds if timeout is None else timeout)
+        except _WaitTimeout:
+            if timeout is not None:
+                raise
+            await self.close()
+            raise NoAnswer from None
+        except asyncio.CancelledError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                await self.close()
+            raise
+
+    async def notifies(
+        self, *, timeout: float | None = None, stop_after: int | None = None
+    ) -> AsyncGenerator[Notify, None]:
+        """psycopg's, whose silence is no fault: without a time-out it waits for as long as it takes."""
+        heard = super().notifies(timeout=A_YEAR if timeout is None else timeout, stop_after=stop_after)
+        async with contextlib.aclosing(heard):
+            async for notify in heard:
+                yield notify
