@@ -45,7 +45,7 @@ class Feed:
         self._behind_since: float | None = None
         self._resume_waiting: protocol.Resume | None = None
         self._hush_until = 0.0
-        self._dropped_pieces = False
+        self._lacks_drafts = False
         self._to_interrupt: set[str] = set()
         self._expects_more = False
         self._heard_at = 0.0
@@ -103,7 +103,7 @@ class Feed:
             await self.renew_drafts()
         except (DatabaseError, InterfaceError):
             # The page is the answer, and came: whoever heard of a failure would have it sent once more.
-            self._dropped_pieces = True
+            self._lacks_drafts = True
         return size
 
     async def acknowledge(self, frames: int) -> None:
@@ -180,23 +180,23 @@ class Feed:
             await self.heal()
             if not self._has_room():
                 return
-        if self._hush_until > asyncio.get_running_loop().time():
-            self._dropped_pieces = True
-        else:
+        if self._hush_until <= asyncio.get_running_loop().time():
             await self.send(text)
             metrics.delta_sent(at)
 
     async def drafts(self, texts: list[str]) -> None:
         """The drafts so far, for this client."""
         self._hush_until = 0.0
-        self._dropped_pieces = False
+        self._lacks_drafts = False
         if self._has_room():
             for text in texts:
                 await self.send(text)
 
     def lacks_drafts(self) -> bool:
-        """Whether pieces of drafts were held back for the whole drafts, and nobody has sent these: they are to be renewed."""
-        return self._dropped_pieces and self._hush_until <= asyncio.get_running_loop().time()
+        """Whether the whole drafts were asked for, and nobody has sent them: they are to be asked for again. Whoever writes them
+        may not have been reached, or is only about to begin.
+        """
+        return self._lacks_drafts and self._hush_until <= asyncio.get_running_loop().time()
 
     async def heal(self, *, head: int | None = None) -> None:
         """Send what is recorded after the cursor, up to `head` at least, which announcements should have brought and did not."""
@@ -230,10 +230,9 @@ class Feed:
         """Have the drafts so far sent to this client, if there can be any."""
         if not self._has_room():
             return
-        is_active = await query(events.active_run, self._session_id) is not None
-        self._dropped_pieces = False
         # Where nothing runs there is no draft, and the next one comes from its beginning.
-        if is_active:
+        self._lacks_drafts = await query(events.active_run, self._session_id) is not None
+        if self._lacks_drafts:
             # A piece without what comes before it is of no use to the client; it would only ask again.
             self._hush_until = asyncio.get_running_loop().time() + HUSH_SECONDS
             await self._ask_for_drafts()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from channels.layers import InMemoryChannelLayer, channel_layers
 
-from chat import feed, group, runs
+from chat import feed, group, runs, upkeep
 from chat.database import query
 from chat.models import ChatSession
 from tests.parts.in_process import InProcessSite
@@ -32,6 +32,20 @@ class AwayLayer(InMemoryChannelLayer):  # type: ignore[misc]  # Channels ships n
         if self.is_away:
             raise ConnectionError
         await super().group_send(group, message)
+
+
+class LossyLayer(InMemoryChannelLayer):  # type: ignore[misc]  # Channels ships no types
+    """Loses the first so many messages of a kind, and counts them."""
+
+    def __init__(self, kind: str, *, loses: int) -> None:
+        super().__init__(capacity=10_000)
+        self.kind, self.loses = kind, loses
+        self.seen = 0
+
+    async def send(self, channel: str, message: dict[str, Any]) -> None:
+        self.seen += message["type"] == self.kind
+        if message["type"] != self.kind or self.seen > self.loses:
+            await super().send(channel, message)
 
 
 def use(layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,6 +73,35 @@ async def test_text_of_a_run_that_was_not_heard_of(
         )
         gate.set()
     end.set()
+
+
+@pytest.mark.parametrize("lost", ["drafts.wanted", "drafts"])
+async def test_drafts_are_asked_for_until_they_come(
+    inside: InProcessSite, settings: Any, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """Whoever writes them may be out of reach for a moment; while the model thinks, nothing else would bring the text so far."""
+    layer = LossyLayer(lost, loses=2)
+    use(layer, monkeypatch)
+    monkeypatch.setattr(upkeep, "ROUND_SECONDS", 0.1)
+    monkeypatch.setattr(feed, "HUSH_SECONDS", 0.2)
+    end = asyncio.Event()
+    settings.MODEL = ScriptedModel(["One ", end, "two."])
+    user = await inside.user()
+    asking = await inside.tab(user)
+    run_id = await asking.say("go")
+    await asking.until(lambda tab: run_id in tab.runs and bool(tab.runs[run_id].drafts))
+    layer.seen = 0
+    watching = await inside.tab(user)
+    await watching.until(
+        lambda tab: run_id in tab.runs and [d.text for d in tab.runs[run_id].drafts.values()] == ["One "]
+    )
+    # Answered, nobody asks any more.
+    seen = layer.seen
+    assert seen == 3
+    await asyncio.sleep(3 * feed.HUSH_SECONDS)
+    assert layer.seen == seen
+    end.set()
+    await watching.until_ended(run_id)
 
 
 async def test_a_group_that_could_not_be_told_something_is_told_so_later(
