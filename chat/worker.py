@@ -17,9 +17,9 @@ from procrastinate.contrib.django.utils import connector_params
 from procrastinate.jobs import Status
 from procrastinate.psycopg_connector import PsycopgConnector
 from procrastinate.worker import Worker
+from psycopg import AsyncConnection
 
 from chat import driver, processes, remote
-from reasoning_site.bounded_connection import BoundedAsyncConnection
 
 logger = logging.getLogger(__name__)
 
@@ -30,16 +30,26 @@ CONNECTIONS = 4
 
 
 async def work(
-    *, concurrency: int, queues: Sequence[str] | None, ready: Callable[[str], None], stop: asyncio.Event
+    *,
+    concurrency: int,
+    queues: Sequence[str] | None,
+    connection_class: type[AsyncConnection],
+    ready: Callable[[str], None],
+    stop: asyncio.Event,
 ) -> None:
     """Take and drive runs until `stop` is set, then drain. `ready` is told the worker's name once it takes runs.
 
-    `concurrency` bounds the runs at once; None for `queues` is all of them. A database that is away is waited for.
+    `concurrency` bounds the runs at once; None for `queues` is all of them. A database that is away is waited for; it is one
+    that hangs, too, if the connections are of a class that finds out.
     """
     presence = processes.current("worker")
     mine = driver.begin(driver.Driver(capacity=concurrency))
     remote.start()
-    taking = asyncio.create_task(_keep_taking(concurrency=concurrency, queues=queues, name=mine.worker, ready=ready))
+    taking = asyncio.create_task(
+        _keep_taking(
+            concurrency=concurrency, queues=queues, connection_class=connection_class, name=mine.worker, ready=ready
+        )
+    )
     try:
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait([taking, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -58,13 +68,18 @@ async def work(
 
 
 async def _keep_taking(
-    *, concurrency: int, queues: Sequence[str] | None, name: str, ready: Callable[[str], None]
+    *,
+    concurrency: int,
+    queues: Sequence[str] | None,
+    connection_class: type[AsyncConnection],
+    name: str,
+    ready: Callable[[str], None],
 ) -> None:
     """Take runs from the queue, again and again for as long as the database comes back."""
     is_first = True
     while True:
         connector = PsycopgConnector(
-            connection_class=BoundedAsyncConnection,
+            connection_class=connection_class,
             kwargs=connector_params(),
             min_size=1,
             max_size=CONNECTIONS,

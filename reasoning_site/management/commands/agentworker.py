@@ -65,7 +65,13 @@ class Command(BaseCommand):
 
         stop = asyncio.Event()
         _on_first_signal(stop.set)
-        await work(concurrency=concurrency, queues=queues, ready=self._announce, stop=stop)
+        await work(
+            concurrency=concurrency,
+            queues=queues,
+            connection_class=bounded_connection.BoundedAsyncConnection,
+            ready=self._announce,
+            stop=stop,
+        )
 
     def _announce(self, name: str) -> None:
         if settings.PULSE_FILE:
