@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts import forked
+
 # Before anything imports the settings: no developer's data, key or server may take part in a test.
 DATA_DIR = Path(tempfile.mkdtemp(prefix="glassbox-tests-"))
 # Not a pytest hook: none is called where the run ends before it has begun.
@@ -45,6 +47,7 @@ pytest_plugins = [
 def pytest_configure() -> None:
     from django.conf import settings
 
+    forked.use()
     (DATA_DIR / "static").mkdir(exist_ok=True)
     # In the tests' own process nobody runs collectstatic, and nobody needs a slow password hash; the site's processes,
     # which the tests start, have both as they are deployed.

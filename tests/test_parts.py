@@ -43,7 +43,7 @@ class TestChild:
             pid = int(process.stdout.readline())
             os.kill(pid, 0)
             process.kill()
-        _wait_until_gone([pid])
+        family.wait_until_gone([pid])
 
     def test_says_what_a_process_wrote_that_died_early(self, tmp_path: Path) -> None:
         child = Child([sys.executable, "-c", "raise SystemExit('no such luck')"], log=tmp_path / "log")
@@ -118,7 +118,7 @@ class TestPostgresServer:
             assert process.stdout.readline() == "\n"
             process.kill()
         try:
-            _wait_until_gone(pids)
+            family.wait_until_gone(pids)
         finally:
             shutil.rmtree(folder)
 
@@ -142,7 +142,7 @@ class TestProxy:
             assert len(pids) == 2
             process.kill()
         try:
-            _wait_until_gone(pids)
+            family.wait_until_gone(pids)
         finally:
             shutil.rmtree(folder)
 
@@ -201,10 +201,3 @@ class TestSite:
     def test_a_site_that_cannot_start_shows_why(self, new_site: NewSite) -> None:
         with pytest.raises(DiedEarly, match="MAX_ITERATIONS"):
             new_site(MAX_ITERATIONS="many")
-
-
-def _wait_until_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 5
-    while left := [pid for pid in pids if family.is_alive(pid)]:
-        assert time.monotonic() < deadline, f"{left} outlived their test run"
-        time.sleep(0.01)

@@ -12,6 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.parts import forked
+from tests.parts.forked import Forked
+
 MORTAL = Path(__file__).with_name("mortal.py")
 
 # The kernel's death signal follows the *thread* that started the child. This one lives as long as the test run.
@@ -34,15 +37,24 @@ class Child:
     """One process and its output, which is appended to `log`."""
 
     def __init__(
-        self, words: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+        self,
+        words: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        may_fork: bool = False,
     ) -> None:
+        """`may_fork` is for Python and a file: see `forked`."""
         self.words = list(words)
         self.log = log
         self._from = log.stat().st_size if log.exists() else 0
         # The environment of a part is what it is given and no more than it needs to run.
         environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **(env or {})}
 
-        def begin() -> subprocess.Popen[bytes]:
+        def begin() -> subprocess.Popen[bytes] | Forked:
+            if may_fork and forked.is_used():
+                return Forked(self.words[1:], env=environment, cwd=cwd or Path.cwd(), stdout=log)
             with log.open("ab") as output:
                 return subprocess.Popen(
                     [sys.executable, "-I", "-S", str(MORTAL), str(os.getpid()), *self.words],

@@ -27,6 +27,14 @@ def is_alive(pid: int) -> bool:
         return not Path("/proc/self").exists()
 
 
+def wait_until_gone(pids: Collection[int]) -> None:
+    """Returns once none of them `is_alive`. Raises `AssertionError` after some seconds."""
+    deadline = time.monotonic() + 5
+    while left := [pid for pid in pids if is_alive(pid)]:
+        assert time.monotonic() < deadline, f"{left} outlived their test run"
+        time.sleep(0.01)
+
+
 class Guard:
     """Sends a signal to processes (or, by a negative number, to groups of them) when it is let go of, and when this
     process dies.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from uuid import UUID
 
 import httpx
 
+from tests.parts import forked
 from tests.parts.child import DiedEarly
 
 TOP = Path(__file__).resolve().parents[2]
@@ -49,14 +48,7 @@ def prepare(env: Mapping[str, str]) -> None:
 
 def manage(env: Mapping[str, str], *words: str) -> str:
     """Run `manage.py` in this environment, and return its output. Raises `DiedEarly`, with the output, where it fails."""
-    done = subprocess.run(
-        [sys.executable, str(TOP / "manage.py"), *words],
-        env={"PATH": "/usr/bin:/bin", **env},
-        cwd=TOP,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forked.run([str(TOP / "manage.py"), *words], env={"PATH": "/usr/bin:/bin", **env}, cwd=TOP)
     if done.returncode:
         raise DiedEarly(f"manage.py {words[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout

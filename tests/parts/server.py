@@ -35,7 +35,7 @@ class Process(Part):
 
     def begin(self) -> None:
         """As `start`, without waiting."""
-        self._child = Child(self._words, log=self.log, env=self.env, cwd=TOP)
+        self._child = Child(self._words, log=self.log, env=self.env, cwd=TOP, may_fork=True)
 
     def wait_until_ready(self) -> None:
         """Returns when it is ready. Raises `DiedEarly`, with its output, where it does not get there."""
