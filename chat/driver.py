@@ -68,6 +68,7 @@ class Driver:
         self._spawn(self._keep_leases())
         self._sweeping = self._spawn(self._sweeper.keep_sweeping())
         self._spawn(self._reach.listen())
+        self._spawn(self._reach.keep_joining())
         self._spawn(keeper.keep())
 
     async def close(self) -> None:
@@ -240,8 +241,6 @@ class Driver:
         for driving in driven:
             if driving.run_id not in held:
                 driving.let_go()
-            else:
-                await self._reach.join(driving)
 
     def _begin_taking_over(self, run_id: str, attempt: int) -> None:
         self._taking_over.add(run_id)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LISTEN_AGAIN_SECONDS = 2.0
+JOIN_AGAIN_SECONDS = 1.0
 
 
 class Reach:
@@ -52,8 +53,19 @@ class Reach:
                     case "look":
                         self._look(driving)
 
+    async def keep_joining(self) -> None:
+        """Be reached also for the runs whose `join` the layer failed, until cancelled. A task of its own: a layer that hangs must
+        not keep a lease waiting, or a stop.
+        """
+        while True:
+            await asyncio.sleep(JOIN_AGAIN_SECONDS)
+            for driving in [one for one in self._driven() if one.run_id not in self._joined]:
+                await self.join(driving)
+                if all(other is not driving for other in self._driven()):
+                    await self.leave(driving)
+
     async def join(self, driving: Driving) -> None:
-        """Be reached for this run from now on; where the layer fails, it may be called again."""
+        """Be reached for this run from now on; where the layer fails, that is made good later."""
         if driving.run_id in self._joined or not self._channel:
             return
         if await group.join(group.of_driver(driving.session_id), self._channel):

@@ -114,6 +114,41 @@ async def test_the_next_run_of_a_session_stays_reachable(inside: InProcessSite, 
     await asyncio.gather(*driving)
 
 
+class ShutLayer(InMemoryChannelLayer):  # type: ignore[misc]  # Channels ships no types
+    """Does not take the first who wants into a driver's group."""
+
+    has_refused = False
+
+    async def group_add(self, group: str, channel: str) -> None:
+        if not self.has_refused and group.startswith("driver."):
+            self.has_refused = True
+            raise ConnectionError
+        await super().group_add(group, channel)
+
+
+async def test_a_run_that_begins_while_the_layer_fails_is_reached_soon_after(
+    inside: InProcessSite, settings: Any
+) -> None:
+    """Not with its next lease: a tab that comes has the text so far, though the model thinks on and says nothing."""
+    settings.LEASE_SECONDS = 600
+    layer = ShutLayer(capacity=1000)
+    channel_layers.set("default", layer)
+    settings.MODEL = ScriptedModel(["One ", end := asyncio.Event()])
+    user = await inside.user()
+    asking = await inside.tab(user)
+    run_id = await asking.say("go")
+    await asking.until(lambda tab: run_id in tab.runs and bool(tab.runs[run_id].drafts))
+    assert layer.has_refused
+    watching = await inside.tab(user)
+    await watching.until(lambda tab: run_id in tab.runs and bool(tab.runs[run_id].drafts))
+    end.set()
+    await watching.until_ended(run_id)
+    # Nor is it reached for longer than it is driven.
+    async with asyncio.timeout(10):
+        while run_id in driver.current()._reach or any(name.startswith("driver.") for name in layer.groups):  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.02)
+
+
 async def test_an_end_that_is_committed_while_it_is_written_again(
     inside: InProcessSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
