@@ -89,7 +89,7 @@ def test_a_signal_ends_it(begin: Begin, number: signal.Signals) -> None:
 
 def test_ctrl_c_interrupts_it(begin: Begin, tmp_path: Path) -> None:
     process = begin(
-        "import time\nprint(1, flush=True)\ntry: time.sleep(60)\nexcept KeyboardInterrupt: print('stopped')"
+        "import time\ntry: print(1, flush=True); time.sleep(60)\nexcept KeyboardInterrupt: print('stopped')"
     )
     while "1" not in (tmp_path / "out").read_text():
         assert process.poll() is None

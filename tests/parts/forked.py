@@ -108,6 +108,8 @@ def _run(words: list[str], env: dict[str, str], cwd: str, stdout: str, stderr: s
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
+    # A test run in the background ignores it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Also because multiprocessing gives each of its children what keeps its server alive, and with that all the others.
     os.closerange(3, 1024)
     for path, number in ((os.devnull, 0), (stdout, 1), (stderr, 2)):
