@@ -296,7 +296,11 @@ export class ChatSocket {
       target?.addEventListener(type, listener);
       this.#listeners.push([target, type, listener]);
     };
-    listen(window, "online", look);
+    listen(window, "online", () => {
+      // A network that has just come back may not carry yet: should this try fail, the next one comes soon.
+      if (this.#status.state !== State.CONNECTED) this.#tries = 0;
+      look();
+    });
     listen(window, "offline", () => this.#status.state === State.CONNECTED && this.#beat());
     listen(document, "visibilitychange", () => document.visibilityState === "visible" && look());
   }

@@ -258,6 +258,22 @@ test("it tries at once when the browser comes online, when the page is shown, an
   assert.equal(FakeWebSocket.all.length, 1);
 });
 
+test("where the first try after coming online fails, as the network may not carry yet, the next one comes soon", () => {
+  for (const began of [true, false]) {
+    const { socket, clock, page } = connected({ random: () => 0.999 });
+    for (let tries = 1; tries <= 6; tries += 1) {
+      FakeWebSocket.last.end();
+      if (tries < 6) clock.pass(socket.status.retryAt - clock.now());
+    }
+    assert.ok(socket.status.retryAt - clock.now() > 20_000);
+    if (began) socket.retryNow(); // a try that was begun before counts as the first
+    page.window.dispatchEvent(new Event("online"));
+    FakeWebSocket.last.end();
+    assert.deepEqual([socket.status.state, socket.status.tries], ["retrying", 1]);
+    assert.ok(socket.status.retryAt - clock.now() < 1_000);
+  }
+});
+
 test("it pings every 30 s, and anything that arrives is a sign of life", () => {
   const { clock, states } = connected();
   for (let beat = 1; beat <= 5; beat += 1) {

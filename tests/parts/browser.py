@@ -109,8 +109,7 @@ async def new_page(
     """`await new_page(user=None, at=site, **context_options)`: a page in a new context, signed in where a user is
     given.
 
-    `at` is any site or server. Relative addresses are the site's. The network is the context's:
-    `page.context.set_offline(True)`.
+    `at` is any site or server. Relative addresses are the site's.
     """
     contexts: list[BrowserContext] = []
 
