@@ -55,7 +55,15 @@ FLOORS = [
     },
     {"chat.deletion"},
     {"chat.leases"},
-    {"chat.feed", "chat.marks", "chat.retention", "chat.runs", "chat.site_notices", "chat.statistics"},
+    {
+        "chat.feed",
+        "chat.marks",
+        "chat.retention",
+        "chat.runs",
+        "chat.site_notices",
+        "chat.statistics",
+        "chat.unused_sessions",
+    },
     {"chat.driving", "chat.recovery", "chat.review", "chat.transcripts"},
     {
         "chat.comparison",
