@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from django.contrib.auth.base_user import AbstractBaseUser
 
 from agents import registry
-from chat import access, deletion, logins, processes, protocol, quotas, unused_sessions
+from chat import access, logins, processes, protocol, quotas
 from chat.database import query, write
 from chat.models import ChatSession
 from chat.protocol import Close, Code, Refused
@@ -68,10 +68,7 @@ async def enter(*, login: str, public_id: str, agent: str) -> Entry:
     try:
         session = await query(access.get_session, user, public_id)
         if session is None or agent not in ("", session.agent):
-            is_new = session is None
             session = await write(access.open_session, user, public_id, agent=agent or registry.DEFAULT_AGENT)
-            if is_new:
-                await deletion.tell_gone(await write(unused_sessions.delete_oldest, user.pk))
     except BaseException as error:
         processes.current().close_socket(socket_id)
         if isinstance(error, access.NotYours):

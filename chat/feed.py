@@ -22,6 +22,8 @@ PAGE_BYTES = 256 * 1024
 PAGE_EVENTS = 200
 # How long pieces of drafts are held back for the whole drafts, which were asked for.
 HUSH_SECONDS = 0.5
+# They are asked for again after that long, and then each time twice as long: nobody may be there to send them.
+LONGEST_PAUSE_SECONDS = 8.0
 # A run that is under way and says nothing for so long is looked for in the log.
 QUIET_SECONDS = 3.0
 
@@ -46,6 +48,9 @@ class Feed:
         self._resume_waiting: protocol.Resume | None = None
         self._hush_until = 0.0
         self._lacks_drafts = False
+        self._ask_again_at = 0.0
+        self._pause = 0.0
+        self._answers = 0
         self._to_interrupt: set[str] = set()
         self._expects_more = False
         self._heard_at = 0.0
@@ -186,8 +191,8 @@ class Feed:
 
     async def drafts(self, texts: list[str]) -> None:
         """The drafts so far, for this client."""
-        self._hush_until = 0.0
-        self._lacks_drafts = False
+        self._answers += 1
+        self._need_no_drafts()
         if self._has_room():
             for text in texts:
                 await self.send(text)
@@ -196,7 +201,11 @@ class Feed:
         """Whether the whole drafts were asked for, and nobody has sent them: they are to be asked for again. Whoever writes them
         may not have been reached, or is only about to begin.
         """
-        return self._lacks_drafts and self._hush_until <= asyncio.get_running_loop().time()
+        return self._lacks_drafts and self._ask_again_at <= asyncio.get_running_loop().time()
+
+    def _need_no_drafts(self) -> None:
+        self._lacks_drafts = False
+        self._hush_until = self._ask_again_at = self._pause = 0.0
 
     async def heal(self, *, head: int | None = None) -> None:
         """Send what is recorded after the cursor, up to `head` at least, which announcements should have brought and did not."""
@@ -230,11 +239,18 @@ class Feed:
         """Have the drafts so far sent to this client, if there can be any."""
         if not self._has_room():
             return
-        # Where nothing runs there is no draft, and the next one comes from its beginning.
-        self._lacks_drafts = await query(events.active_run, self._session_id) is not None
-        if self._lacks_drafts:
+        answers = self._answers
+        is_active = await query(events.active_run, self._session_id) is not None
+        if not is_active:
+            # There is no draft, and the next one comes from its beginning.
+            self._need_no_drafts()
+        elif answers == self._answers:
             # A piece without what comes before it is of no use to the client; it would only ask again.
-            self._hush_until = asyncio.get_running_loop().time() + HUSH_SECONDS
+            now = asyncio.get_running_loop().time()
+            self._hush_until = now + HUSH_SECONDS
+            self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS) or HUSH_SECONDS
+            self._ask_again_at = now + self._pause
+            self._lacks_drafts = True
             await self._ask_for_drafts()
 
     async def _forward(self, texts: list[str], ends: str | None) -> None:

@@ -55,15 +55,7 @@ FLOORS = [
     },
     {"chat.deletion"},
     {"chat.leases"},
-    {
-        "chat.feed",
-        "chat.marks",
-        "chat.retention",
-        "chat.runs",
-        "chat.site_notices",
-        "chat.statistics",
-        "chat.unused_sessions",
-    },
+    {"chat.feed", "chat.marks", "chat.retention", "chat.runs", "chat.site_notices", "chat.statistics"},
     {"chat.driving", "chat.recovery", "chat.review", "chat.transcripts"},
     {
         "chat.comparison",

