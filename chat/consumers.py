@@ -231,8 +231,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await self._is_signed_in()
 
     async def session_gone(self, message: dict[str, Any]) -> None:
-        """The session was deleted."""
-        await self._leave(Close.NOT_FOUND)
+        """The session was deleted. One that was never used has gone by itself, and is made anew for who comes back to it."""
+        is_unused = self.is_open and not self.feed.cursor
+        await self._leave(Close.TRY_AGAIN if is_unused else Close.NOT_FOUND)
 
     async def marks_changed(self, message: dict[str, Any]) -> None:
         """The user has marked something, in some tab. It is read anew: how it stands counts, not what was told."""

@@ -28,21 +28,23 @@ from chat.models import ChatSession, RetentionRule, Run
 # Of an agent without a rule. Longer than any rule may be.
 FOR_EVER = 2_000_000_000
 LONGEST_DAYS = 36_500
+# Of a session in which nothing was ever said, that has no name and that nobody marked private.
+UNUSED_DAYS = 2
 BATCH = 100
 
 
 def due() -> QuerySet[ChatSession]:
     """The sessions that are to be deleted now, by the database's clock: their last event is older than the longest rule of
-    the agents of their runs says, none of which is without a rule; no hold keeps them, and nothing is under way in them.
+    the agents of their runs says, none of which is without a rule; no hold keeps them, and nothing is under way in them. With
+    or without rules those go that were never used.
     """
     rules = dict(RetentionRule.objects.values_list("agent", "days"))
-    if not rules:
-        return ChatSession.objects.none()
     runs = Run.objects.filter(session=OuterRef("pk")).order_by()
     longest = runs.values("session").annotate(days=Max(_days(rules))).values("days")
-    sessions = ChatSession.objects.filter(updated_at__lt=_before(min(rules.values())))
+    sessions = ChatSession.objects.filter(updated_at__lt=_before(min((UNUSED_DAYS, *rules.values()))))
     sessions = sessions.annotate(keep_days=Coalesce(Subquery(longest), _days(rules)))
-    old_enough = Q()
+    # Every look at an empty page makes one.
+    old_enough = Q(head=0, title="", is_private=False, updated_at__lt=_before(UNUSED_DAYS))
     for days in set(rules.values()):
         old_enough |= Q(keep_days=days, updated_at__lt=_before(days))
     under_way = runs.filter(state__in=deletion.UNFINISHED)

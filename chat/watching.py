@@ -75,6 +75,10 @@ class WatchConsumer(ChatConsumer):
         if await self._is_signed_in():
             await super()._ask()
 
+    async def session_gone(self, message: dict[str, Any]) -> None:
+        """The session was deleted, and its reader does not make it anew."""
+        await self._leave(Close.NOT_FOUND)
+
     async def marks_changed(self, message: dict[str, Any]) -> None:
         """The user has marked something: if it is that the session is private, not everybody may read on."""
         with self._database_may_fail():

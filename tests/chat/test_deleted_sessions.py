@@ -9,15 +9,17 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from chat import deletion, driver
+from chat import deletion, driver, retention
 from chat.database import query
 from chat.models import ChatSession, RetentionRule
+from chat.protocol import Close
 from tests.parts.in_process import InProcessSite, InProcessTab
+from tests.site.rows import make_session
 
 
 def aged(owner: User, public_id: str, *, days: float) -> ChatSession:
     """A session whose last event is so old."""
-    session = ChatSession.objects.create(owner=owner, public_id=public_id, agent="writer")
+    session = make_session(owner, public_id, of_run={"agent": "writer"})
     ChatSession.objects.filter(pk=session.pk).update(updated_at=timezone.now() - timedelta(days=days))
     return session
 
@@ -68,3 +70,18 @@ async def test_a_tab_that_says_nothing_finds_out_by_its_heartbeat(
     tab = await opened(inside, user, "a")
     await query(lambda: deletion.delete_session(session.pk))
     assert await tab.until_closed() == 4504
+
+
+async def test_a_tab_whose_unused_session_has_gone_comes_back_and_makes_it_anew(inside: InProcessSite) -> None:
+    """It may be open for days; nobody is to be told that what they type leads nowhere."""
+    user = await inside.user()
+    writing, told = await opened(inside, user, "a"), await opened(inside, user, "b")
+    await query(lambda: ChatSession.objects.update(updated_at=timezone.now() - timedelta(days=3)))
+    (gone,) = await query(lambda: list(retention.apply()))
+    assert len(gone) == 2
+    await writing.send("chat", payload={"message": "are you there?"}, client_id="c9")
+    assert await writing.until_closed() == Close.TRY_AGAIN
+    await deletion.tell_gone(gone)
+    assert await told.until_closed() == Close.TRY_AGAIN
+    again = await opened(inside, user, "a")
+    await again.until_ended(await again.say("are you there?"))

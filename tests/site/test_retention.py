@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -73,6 +74,27 @@ def test_a_session_goes_when_the_longest_rule_of_its_agents_has_passed(
     aged(owner, "s", days, *agents)
     apply()
     assert left() == (set() if goes else {"s"})
+
+
+@pytest.mark.parametrize("has_rules", [False, True])
+def test_sessions_that_were_never_used_go_after_days(owner: User, *, has_rules: bool) -> None:
+    """Every look at an empty page makes one. Whoever has named one, marked it private or had it held has used it."""
+    if has_rules:
+        RetentionRule.objects.create(agent="writer", days=10)
+    ago = timezone.now() - timedelta(days=retention.UNUSED_DAYS, hours=1)
+    like: dict[str, dict[str, Any]] = {
+        "unused": {},
+        "new": {"updated_at": timezone.now()},
+        "named": {"title": "Mine"},
+        "private": {"is_private": True},
+        "held": {},
+    }
+    for name, more in like.items():
+        ChatSession.objects.create(**{"public_id": name, "owner": owner, "agent": "x", "updated_at": ago, **more})
+    LegalHold.objects.create(session=ChatSession.objects.get(public_id="held"), reason="A claim.")
+    aged(owner, "said", 5, "writer")
+    apply()
+    assert left() == {"new", "named", "held", "private", "said"}
 
 
 def test_the_rule_without_an_agent_is_for_all_that_have_none(owner: User, rules: None) -> None:
