@@ -54,7 +54,11 @@ def test_it_begins_as_a_started_one_does(begin: Begin, tmp_path: Path) -> None:
     told: dict[str, Any] = json.loads((tmp_path / "out").read_text())
     program = str(tmp_path / "program.py")
     started = subprocess.run(
-        [sys.executable, program, "a", "b c"], env={"ONLY": "this"}, cwd=tmp_path, capture_output=True
+        [sys.executable, program, "a", "b c"],
+        env={"ONLY": "this"},
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
     )
     expected = {**json.loads(started.stdout), "group": True, "libraries": True, "random": told["random"]}
     # What a C locale makes of an interpreter's environment.
@@ -68,6 +72,16 @@ def test_it_ends_as_a_started_one_does(begin: Begin, tmp_path: Path) -> None:
     process = begin(ENDING)
     assert process.wait(20) == process.poll() == 3
     assert (tmp_path / "out").read_text() == "main\nthread\nat exit\n"
+
+
+@pytest.mark.parametrize("unbuffered", [False, True])
+def test_what_it_wrote_before_it_was_killed_is_there_where_nothing_is_buffered(
+    begin: Begin, tmp_path: Path, *, unbuffered: bool
+) -> None:
+    source = "import os, sys\nprint('said', end='')\nos.kill(os.getpid(), 9)"
+    env = {"PYTHONUNBUFFERED": "1"} if unbuffered else {}
+    assert begin(source, **env).wait(20) == -signal.SIGKILL
+    assert (tmp_path / "out").read_text() == ("said" if unbuffered else "")
 
 
 def test_an_error_is_a_traceback_and_a_code(begin: Begin, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import io
 import multiprocessing
 import os
 import runpy
@@ -116,10 +117,10 @@ def _run(words: list[str], env: dict[str, str], cwd: str, stdout: str, stderr: s
         opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(opened, number)
         os.close(opened)
-    buffered = not env.get("PYTHONUNBUFFERED")
+    unbuffered = bool(env.get("PYTHONUNBUFFERED"))
     sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
-    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
-    sys.stdout.reconfigure(write_through=not buffered)
+    out = os.fdopen(1, "wb", 0 if unbuffered else -1, closefd=False)
+    sys.stdout = io.TextIOWrapper(out, encoding="utf-8", write_through=unbuffered)
     sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
     os.environ.clear()
     os.environ.update(env)

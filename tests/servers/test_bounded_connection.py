@@ -14,6 +14,8 @@ from reasoning_site.bounded_connection import BoundedAsyncConnection, BoundedCon
 from tests.parts.postgres_server import PostgresServer
 
 SECONDS = 0.3
+# More than a server that is alive needs on a machine that does much else.
+AMPLE = 20.0
 # Far more than the bound, and less than what psycopg gives a frozen server to cancel a statement.
 SOON = 4.0
 SLOW = "SELECT pg_sleep(60)"
@@ -54,7 +56,7 @@ async def test_a_cancelled_statement_of_a_frozen_server_ends_at_once(
     own_postgres: PostgresServer, connection: BoundedAsyncConnection
 ) -> None:
     """A worker that is told to end cancels what it waits for."""
-    bounded_connection.bound(60)
+    bounded_connection.bound(AMPLE)
     own_postgres.pause()
     asking = asyncio.create_task(connection.execute("SELECT 1"))
     await asyncio.sleep(0.1)
@@ -66,7 +68,7 @@ async def test_a_cancelled_statement_of_a_frozen_server_ends_at_once(
 
 
 async def test_a_cancelled_statement_ends_in_the_server_as_well(own_postgres: PostgresServer) -> None:
-    bounded_connection.bound(60)
+    bounded_connection.bound(AMPLE)
     watched = "-c client_connection_check_interval=100"
     connection = await BoundedAsyncConnection.connect(own_postgres.url, autocommit=True, options=watched)
     asking = asyncio.create_task(connection.execute(SLOW))
@@ -85,7 +87,9 @@ async def test_silence_is_not_a_fault_of_one_that_listens(
     own_postgres: PostgresServer, connection: BoundedAsyncConnection
 ) -> None:
     """Several times the bound; and a listener that was cut short leaves its connection fit for use."""
+    bounded_connection.bound(AMPLE)
     await connection.execute("LISTEN jobs")
+    bounded_connection.bound(SECONDS)
     async with contextlib.aclosing(connection.notifies()) as heard:
         hearing = asyncio.ensure_future(anext(heard))
         await asyncio.sleep(3 * SECONDS)
@@ -98,10 +102,12 @@ async def test_silence_is_not_a_fault_of_one_that_listens(
     hearing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await hearing
+    bounded_connection.bound(AMPLE)
     assert (await (await connection.execute("SELECT 1")).fetchone()) == (1,)
 
 
 async def test_an_error_of_the_server_is_its_own(connection: BoundedAsyncConnection) -> None:
+    bounded_connection.bound(AMPLE)
     with pytest.raises(psycopg.errors.UndefinedTable):
         await connection.execute("SELECT * FROM nothing")
     assert not connection.closed
