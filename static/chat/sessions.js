@@ -41,6 +41,7 @@ export class SessionList {
     link.setAttribute("aria-current", "page");
     fill(item, { title });
     document.title = `${title} · Glassbox`;
+    document.getElementById("session-heading").textContent = `Session ${title}`;
     return item;
   }
 }

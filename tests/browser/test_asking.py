@@ -147,6 +147,22 @@ async def test_without_reasoning_the_answer_alone_is_shown(page: Page, site: Sit
     await expect(reasoning).not_to_be_checked()
 
 
+async def test_the_first_message_names_the_session_at_once(page: Page, model_server: ModelServer) -> None:
+    """In the list, in the browser's tab and in the heading, as a fresh load does; later ones do not name it anew."""
+    chat = await ChatPage(page).open()
+    heading, item = page.get_by_role("heading", level=1), page.locator("#session-list [aria-current=page]")
+    await expect(heading).to_have_text("Session New session")
+    scripts = [model_server.script([Text("Yes.")]) for _ in range(2)]
+    for number, script in enumerate(scripts, start=1):
+        await chat.ask(f"script:{script}")
+        await expect(chat.run(number)).to_have_attribute("data-state", "completed")
+    for _ in range(2):
+        await expect(heading).to_have_text(f"Session script:{scripts[0]}")
+        await expect(page).to_have_title(f"script:{scripts[0]} · Glassbox")
+        await expect(item).to_contain_text(f"script:{scripts[0]}")
+        await chat.reload()
+
+
 async def test_the_agent_that_is_chosen_answers(page: Page, site: Site, model_server: ModelServer) -> None:
     """Each message goes to the agent chosen for it, who has tools of its own."""
     scripts = [model_server.script([Text("ok")]) for _ in range(2)]
