@@ -9,7 +9,8 @@ const listed = (id, moment) =>
   `<li><a data-session="${id}"><span data-slot="title">Same</span>
    <span><time data-slot="time" datetime="${moment}">UTC</time> <span data-slot="agent">Writer</span></span></a></li>`;
 const { window } = new JSDOM(
-  `<details id="sessions-fold" open></details><ul id="session-list"></ul><template id="session-item">${ITEM}</template>`,
+  `<details id="sessions-fold" open></details><ul id="session-list"></ul><template id="session-item">${ITEM}</template>
+   <h1 id="session-heading">Session New session</h1>`,
   { url: "https://glassbox.example/s/mine/" },
 );
 Object.assign(globalThis, {
@@ -43,6 +44,7 @@ test("a new session enters the list with its first message, its time and its age
   assert.equal(link.dataset.session, "mine");
   assert.equal(link.getAttribute("aria-current"), "page");
   assert.match(window.document.title, /^Same question/);
+  assert.equal(window.document.querySelector("h1").textContent, "Session Same question");
 });
 
 test("a session in which something is said goes to the top, with the time and the agent; history moves nothing", () => {
