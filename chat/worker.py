@@ -39,8 +39,8 @@ async def work(
 ) -> None:
     """Take and drive runs until `stop` is set, then drain. `ready` is told the worker's name once it takes runs.
 
-    `concurrency` bounds the runs at once; None for `queues` is all of them. A database that is away is waited for; it is one
-    that hangs, too, if the connections are of a class that finds out.
+    `concurrency` bounds the runs at once; None for `queues` is all of them. A database that is away is waited for; so is
+    one that hangs, if the connections are of a class that notices.
     """
     presence = processes.current("worker")
     mine = driver.begin(driver.Driver(capacity=concurrency))

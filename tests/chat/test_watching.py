@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 
-from chat import group, readings
+from chat import deletion, group, readings
 from chat.database import query
 from chat.models import ChatSession, OpenSocket, Reading, Run
 from chat.protocol import Close, Code
@@ -273,3 +273,17 @@ async def test_where_something_was_missed_it_may_have_been_a_mark(
     monkeypatch.setattr(group, "_losses", group._losses + 1)
     # Long before its next heartbeat.
     assert await watching.until_closed(timeout=8) == Close.NOT_FOUND
+
+
+async def test_a_session_that_goes_unused_is_gone_for_who_watches_it(inside: InProcessSite) -> None:
+    """Its user's tab comes back and makes it anew; a watcher's would look for it again and again."""
+    user = await inside.user()
+    tab = await inside.tab(user)
+    await tab.until_frame("resumed")
+    watching = await watcher(inside, await reader(inside, "view_chatsession"))
+    await watching.until_frame("resumed")
+    pk = await query(ChatSession.objects.values_list("pk", flat=True).get)
+    assert await query(deletion.delete_session, pk)
+    await deletion.tell_gone([pk])
+    assert await watching.until_closed() == Close.NOT_FOUND
+    assert await tab.until_closed() == Close.TRY_AGAIN

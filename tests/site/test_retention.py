@@ -81,10 +81,10 @@ def test_sessions_that_were_never_used_go_after_days(owner: User, *, has_rules: 
     """Every look at an empty page makes one. Whoever has named one, marked it private or had it held has used it."""
     if has_rules:
         RetentionRule.objects.create(agent="writer", days=10)
-    ago = timezone.now() - timedelta(days=retention.UNUSED_DAYS, hours=1)
+    ago = timezone.now() - timedelta(days=2, hours=1)
     like: dict[str, dict[str, Any]] = {
         "unused": {},
-        "new": {"updated_at": timezone.now()},
+        "new": {"updated_at": timezone.now() - timedelta(days=1, hours=23)},
         "named": {"title": "Mine"},
         "private": {"is_private": True},
         "held": {},
@@ -93,6 +93,7 @@ def test_sessions_that_were_never_used_go_after_days(owner: User, *, has_rules: 
         ChatSession.objects.create(**{"public_id": name, "owner": owner, "agent": "x", "updated_at": ago, **more})
     LegalHold.objects.create(session=ChatSession.objects.get(public_id="held"), reason="A claim.")
     aged(owner, "said", 5, "writer")
+    ChatSession.objects.filter(public_id="said").update(title="")
     apply()
     assert left() == {"new", "named", "held", "private", "said"}
 
